@@ -24,7 +24,7 @@ enum { INFER, TRAIN }; /* words of --mode */
 
 static const cli_option options[] = {
     {"--net", 0, CLI_TEXT, offsetof(bench_net_options, net), "NAME", "hippocampus", 0, 0,
-     "hippocampus, brats, mlperf or liver2d"},
+     "hippocampus, brats, brats_whole, mlperf or liver2d"},
     {"--mode", 0, CLI_CHOICE, offsetof(bench_net_options, mode), "infer|train", "infer", 0, 0,
      "forward pass, or training step with loss, gradients and SGD"},
     {"--precision", 0, CLI_WORD, offsetof(bench_net_options, precision), BENCH_PRECISIONS,

@@ -24,7 +24,7 @@
 #include "show/svg.h"
 
 typedef struct scaling_options {
-    const char *net, *precision, *output;
+    const char *net, *mesh, *precision, *output;
     cli_list patch, ranks;
     int64_t batch, repeat;
     int mode, over;
@@ -33,15 +33,18 @@ typedef struct scaling_options {
 #define AT(field) offsetof(scaling_options, field)
 static const cli_option options[] = {
     {"--net", 0, CLI_TEXT, AT(net), "NAME", "hippocampus", 0, 0,
-     "hippocampus, brats, mlperf or liver2d"},
+     "hippocampus, brats, brats_whole, mlperf or liver2d"},
     {"--ranks", 0, CLI_INTS, AT(ranks), "N[,N,...]", NULL, 1, VOLT_RANKS_MAX,
-     "numbers of ranks; the smallest is what others are compared with [1, 2, 4, ... up to the "
-     "processors, or to the processes that a launcher started]"},
+     "numbers of ranks; the smallest is what others are compared with [1 and those of --mesh; "
+     "else 1, 2, 4, ... up to the processors, or to the processes that a launcher started]"},
     {"--mode", 0, CLI_CHOICE, AT(mode), "strong|weak|both", "both", 0, 0,
      "strong: the same batch and patch on more ranks; weak: more samples, or a larger patch, "
      "so that each rank has as much as one alone"},
     {"--over", 0, CLI_CHOICE, AT(over), "data|space|both", "both", 0, 0,
      "data: ranks share the samples of a batch; space: they split every sample"},
+    {"--mesh", 0, CLI_TEXT, AT(mesh), "MESH", NULL, 0, 0,
+     "how as many ranks as it has share the work, such as z=4 or data=2,y=2 [with --over data "
+     "the samples; else the longest axes are cut]"},
     {"--precision", 0, CLI_WORD, AT(precision), BENCH_PRECISIONS, "fp32", 0, 0,
      "precision of activations and weights; fp16 and tf32 need a GPU"},
     {"--patch", 0, CLI_INTS, AT(patch), "[D,]H,W", NULL, 1, 4096,
@@ -49,8 +52,8 @@ static const cli_option options[] = {
     {"--batch", 0, CLI_INT, AT(batch), "N", NULL, 1, 65536,
      "samples: of all ranks together; for weak scaling over data, of each [strong scaling over "
      "data: the largest number of ranks; else 1]"},
-    {"--repeat", 0, CLI_INT, AT(repeat), "R", "5", 1, 10000,
-     "timed steps, after one warm-up step"},
+    {"--repeat", 0, CLI_INT, AT(repeat), "R", "5", 0, 10000,
+     "timed steps, after one warm-up step; 0: that step alone, which is enough for memory"},
     {"--output", 'o', CLI_TEXT, AT(output), "DIR", NULL, 0, 0,
      "folder for scaling.json and the plot scaling.svg; created if absent"},
 };
@@ -76,6 +79,8 @@ typedef struct bench {
     const scaling_options *o;
     int ranks[CLI_LIST_MAX]; /* ascending */
     int counts;
+    int mesh[VOLT_MESH_AXES]; /* of so many ranks; */
+    int mesh_ranks;           /* 0 = none is given */
     volt_precision precision;
     int threads;      /* of one rank */
     int64_t patch[3]; /* of one sample, before it grows */
@@ -108,6 +113,38 @@ static int compare_ints(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Which axes a mesh has decides what is measured. */
+static bool over_given(const bench *b, scaling_over over)
+{
+    const int *m = b->mesh;
+    const bool cuts = m[VOLT_MESH_Z] * m[VOLT_MESH_Y] * m[VOLT_MESH_X] > 1;
+
+    if (b->mesh_ranks)
+        return cuts == (over == SCALING_SPACE);
+    return b->o->over == SCALING_OVERS || b->o->over == (int)over;
+}
+
+static volt_status choose_mesh(bench *b)
+{
+    const scaling_options *o = b->o;
+    volt_status st = VOLT_OK;
+
+    if (!o->mesh)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_mesh_parse(b->mesh, o->mesh, 0));
+    if (b->mesh[VOLT_MESH_STAGE] > 1)
+        return volt_fail(VOLT_EINVAL, "--mesh %s: stages are not measured", o->mesh);
+    b->mesh_ranks = volt_mesh_ranks(b->mesh);
+    if (b->mesh_ranks < 1 || b->mesh_ranks > VOLT_RANKS_MAX)
+        return volt_fail(VOLT_EINVAL, "--mesh %s: up to %d ranks can be measured", o->mesh,
+                         VOLT_RANKS_MAX);
+    if (o->over != SCALING_OVERS && !over_given(b, (scaling_over)o->over))
+        return volt_fail(VOLT_EINVAL, "--mesh %s does not go with --over %s", o->mesh,
+                         over_names[o->over]);
+done:
+    return st;
+}
+
 /* Ascending, each once. */
 static volt_status choose_ranks(bench *b)
 {
@@ -118,17 +155,24 @@ static volt_status choose_ranks(bench *b)
 
     for (int i = 0; i < given->count; i++)
         b->ranks[count++] = (int)given->v[i];
-    for (int n = 1; !given->count && n <= most && n <= VOLT_RANKS_MAX; n *= 2)
-        b->ranks[count++] = n;
-    if (!given->count && b->c->comm && b->ranks[count - 1] != size)
-        b->ranks[count++] = size;
+    if (b->mesh_ranks) {
+        if (!given->count)
+            b->ranks[count++] = 1;
+        b->ranks[count < CLI_LIST_MAX ? count++ : count - 1] = b->mesh_ranks;
+    } else if (!given->count) {
+        for (int n = 1; n <= most && n <= VOLT_RANKS_MAX; n *= 2)
+            b->ranks[count++] = n;
+        if (b->c->comm && b->ranks[count - 1] != size)
+            b->ranks[count++] = size;
+    }
     qsort(b->ranks, (size_t)count, sizeof *b->ranks, compare_ints);
     for (int i = 0; i < count; i++) {
         if (b->counts == 0 || b->ranks[i] != b->ranks[b->counts - 1])
             b->ranks[b->counts++] = b->ranks[i];
     }
     if (b->c->comm && b->ranks[b->counts - 1] > size)
-        return volt_fail(VOLT_EINVAL, "--ranks has %d, but the launcher started %d process%s",
+        return volt_fail(VOLT_EINVAL, "--%s has %d, but the launcher started %d process%s",
+                         b->ranks[b->counts - 1] == b->mesh_ranks ? "mesh" : "ranks",
                          b->ranks[b->counts - 1], size, size == 1 ? "" : "es");
     return VOLT_OK;
 }
@@ -184,27 +228,29 @@ static void cut_space(int size[VOLT_MESH_AXES], const int64_t patch[3], int rank
 static volt_status set_case(scaling_case *out, const bench *b, scaling_mode mode,
                             scaling_over over, int ranks)
 {
-    const bool data = over == SCALING_DATA, weak = mode == SCALING_WEAK;
+    const bool weak = mode == SCALING_WEAK;
     scaling_case s = {.mode = mode, .over = over, .ranks = ranks, .size = {1, 1, 1, 1, 1}};
 
-    memcpy(s.extent, b->patch, sizeof s.extent);
-    s.samples = b->o->batch ? b->o->batch : 1;
-    if (data) {
+    if (ranks == b->mesh_ranks)
+        memcpy(s.size, b->mesh, sizeof s.size);
+    else if (over == SCALING_DATA)
         s.size[VOLT_MESH_DATA] = ranks;
-        if (weak)
-            s.samples *= ranks;
-        else if (!b->o->batch)
-            s.samples = b->ranks[b->counts - 1];
-    } else {
+    else
         cut_space(s.size, b->patch, ranks);
-        for (int a = 0; a < 3 && weak; a++)
-            s.extent[a] *= s.size[VOLT_MESH_Z + a];
-    }
-    if (data && s.samples < ranks)
+    for (int a = 0; a < 3; a++)
+        s.extent[a] = b->patch[a] * (weak ? s.size[VOLT_MESH_Z + a] : 1);
+    s.samples = b->o->batch ? b->o->batch : 1;
+    if (weak)
+        s.samples *= s.size[VOLT_MESH_DATA];
+    else if (!b->o->batch && over == SCALING_DATA)
+        s.samples = b->ranks[b->counts - 1];
+    else if (!b->o->batch && b->mesh_ranks)
+        s.samples = b->mesh[VOLT_MESH_DATA];
+    if (s.samples < s.size[VOLT_MESH_DATA])
         return volt_fail(VOLT_EINVAL,
                          "--batch %" PRId64 ": %d ranks cannot share so few samples; give "
                          "%d or more, or --over space",
-                         s.samples, ranks, ranks);
+                         s.samples, s.size[VOLT_MESH_DATA], s.size[VOLT_MESH_DATA]);
     *out = s;
     return VOLT_OK;
 }
@@ -217,8 +263,7 @@ static volt_status list_rows(bench *b)
     VOLT_TRY(st, done, volt_alloc_zero(&b->rows, MOST_ROWS, sizeof *b->rows, "rows"));
     for (int m = 0; m < SCALING_MODES; m++) {
         for (int v = 0; v < SCALING_OVERS; v++) {
-            if ((o->mode != SCALING_MODES && o->mode != m) ||
-                (o->over != SCALING_OVERS && o->over != v))
+            if ((o->mode != SCALING_MODES && o->mode != m) || !over_given(b, (scaling_over)v))
                 continue;
             for (int i = 0; i < b->counts; i++)
                 VOLT_TRY(st, done,
@@ -434,7 +479,7 @@ static void print_text(const bench *b)
     printf("\nStep, waiting and memory: of the rank with most, medians of %" PRId64
            " step%s. Messages and bytes: sent by a rank in a step,\nas the cost model predicts "
            "them exactly. Predicted: from the rate of the first row and the measured links.\n",
-           b->o->repeat, volt_s(b->o->repeat));
+           b->o->repeat ? b->o->repeat : 1, volt_s(b->o->repeat ? b->o->repeat : 1));
     if (b->o->output)
         printf("%s/scaling.json, %s/scaling.svg\n", b->o->output, b->o->output);
 }
@@ -628,6 +673,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, cli_check_output(c, b.o->output, NULL));
     if (b.o->output && cli_leads(c))
         VOLT_TRY(st, done, cli_check_output_folder(b.o->output));
+    VOLT_TRY(st, done, choose_mesh(&b));
     VOLT_TRY(st, done, choose_ranks(&b));
     VOLT_TRY(st, done, choose_threads(&b));
     VOLT_TRY(st, done, open_network(&b));
@@ -657,10 +703,13 @@ const cli_command cmd_bench_scaling = {
         "samples or split them: seconds and efficiency next to those that the cost model "
         "predicts, seconds spent waiting for messages, messages and bytes, memory. Ranks are "
         "threads of this process, or under mpirun the processes that it started; all rows have "
-        "the same number of threads a rank (--threads).\n\n"
+        "the same number of threads a rank (--threads). --repeat 0 measures the first step, "
+        "which "
+        "already has all the memory.\n\n"
         "Efficiency is that of the smallest number of ranks, 1 for perfect scaling. "
         "docs/parallel.md says how to measure.",
     .example = "volt bench scaling --net brats --ranks 1,2 --threads 1 -o scaling\n"
+               "volt bench scaling --net brats_whole --mesh z=4 --mode strong --repeat 0\n"
                "mpirun -n 4 volt bench scaling --mode strong --over data --json",
     .common = CLI_THREADS | CLI_JSON | CLI_RANKS,
     CLI_OPTIONS(options, scaling_options),

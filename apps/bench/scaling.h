@@ -40,8 +40,8 @@ typedef struct scaling_task {
     const volt_graph *graph;
     const volt_device *device;
     volt_precision precision;
-    int threads; /* of one rank */
-    int64_t repeat;
+    int threads;                     /* of one rank */
+    int64_t repeat;                  /* timed steps behind the first, or 0: the first alone */
     const volt_callbacks *callbacks; /* asked by rank 0 */
     double rate;                     /* flop/s of one rank; 0 = measured here */
     /* Set by rank 0 at the end. */

@@ -29,7 +29,7 @@ typedef struct worker {
     int16_t *labels;
     size_t data_bytes; /* of both */
     uint32_t step;
-    double *times; /* (3, repeat): steps, updates, waits */
+    double *times; /* (3, timed steps): steps, updates, waits */
     volt_link link;
     scaling_rank result;
 } worker;
@@ -72,6 +72,11 @@ static int64_t announced(const scaling_task *task, const volt_program *p)
     volt_program_memory_of(p, &m);
     return (int64_t)(m.total +
                      volt_optimizer_bytes(sgd.kind, volt_graph_learned_elements(task->graph)));
+}
+
+static int64_t timed_steps(const scaling_task *task)
+{
+    return task->repeat ? task->repeat : 1;
 }
 
 /* Voxels of this rank, and bytes of input and labels. */
@@ -126,7 +131,7 @@ static volt_status build(worker *w)
     VOLT_TRY(st, done,
              volt_optimizer_create(&w->optimizer, volt_program_parameters(w->program), &sgd));
     VOLT_TRY(st, done, make_input(w));
-    st = volt_alloc(&w->times, 3 * (size_t)task->repeat * sizeof *w->times, "timings");
+    st = volt_alloc(&w->times, 3 * (size_t)timed_steps(task) * sizeof *w->times, "timings");
 done:
     volt_free(flat);
     return st;
@@ -259,12 +264,13 @@ done:
 
 static volt_status measure(worker *w)
 {
-    const int64_t repeat = w->task->repeat;
+    const int64_t repeat = timed_steps(w->task);
     double *steps = w->times, *updates = steps + repeat, *waits = updates + repeat;
     scaling_rank *r = &w->result;
     volt_status st;
 
-    VOLT_TRY(st, done, train_once(w, &steps[0], &updates[0])); /* warms up */
+    if (w->task->repeat) /* warms up */
+        VOLT_TRY(st, done, train_once(w, &steps[0], &updates[0]));
     for (int64_t i = 0; i < repeat; i++) {
         int64_t messages, bytes;
         double waited;

@@ -126,8 +126,9 @@ VOLT_MUST_USE volt_status volt_network_read(volt_network *out, const volt_inheri
 /* "architecture"; the caller owns the reference. NULL when out of memory. */
 json_t *volt_network_json(const volt_network *net, int axes);
 
-/* The networks of the benchmarks: "hippocampus", "brats", "mlperf", "liver2d"; also the usual
- * patch (d, h, w) and training batch. The caller owns *out. VOLT_EINVAL: another name. */
+/* The networks of the benchmarks: "hippocampus", "brats", "brats_whole", "mlperf", "liver2d";
+ * also the usual patch (d, h, w) and training batch. The caller owns *out. VOLT_EINVAL: another
+ * name. */
 VOLT_MUST_USE volt_status volt_network_preset(volt_network *out, int64_t patch[3],
                                               int64_t *batch, const char *name);
 /* The name of preset i, from 0; NULL behind the last. */

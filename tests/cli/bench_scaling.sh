@@ -40,6 +40,16 @@ out_has '^ +3  data=3 '
 expect 0 "${tiny[@]}" --net liver2d --patch 128,128 --ranks 2 --over space --mode weak
 out_has 'patch 1 x 128 x 128 a rank'
 
+# A mesh of one's own, on as many ranks as it has; memory alone.
+expect 0 "${tiny[@]}" --mesh z=2,data=2 --mode strong --repeat 0
+out_has '^strong scaling over space: .* batch 2, 1 thread a rank$'
+out_has '^ +1  data=1 '
+out_has '^ +4  data=2,z=2 .* MiB .* MiB$'
+[ "$(grep -cE '^ +[14]  ' "$OUT")" -eq 2 ] || fail "not 2 rows"
+expect 0 "${tiny[@]}" --mesh x=2 --ranks 2 --mode weak --repeat 0 --json
+out_has '"mesh": *"x=2"'
+out_has '"patch": *\[8, *16, *16\]'
+
 # What cannot be is said before anything is measured.
 expect 2 "${tiny[@]}" --ranks 1,37 --over space --mode strong -o "$SCRATCH/never"
 err_one_line
@@ -48,6 +58,11 @@ err_one_line
 err_has '4 ranks cannot share so few samples'
 expect 2 "${tiny[@]}" --ranks 0
 err_one_line
+expect 2 "${tiny[@]}" --mesh stage=2
+err_one_line
+err_has 'stages are not measured'
+expect 2 "${tiny[@]}" --mesh z=2 --over data
+err_has 'does not go with --over data'
 expect 2 "${tiny[@]}" --net other
 err_one_line
 expect 3 "${tiny[@]}" --patch 4096,4096,4096 --ranks 2 --over space --mode strong -o "$SCRATCH/never"

@@ -1,6 +1,10 @@
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 
+const volt_conv conv_3 = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+const volt_conv conv_3_down = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+const volt_conv conv_1 = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+
 volt_graph *built(const volt_model *model, void *spec, bool deep_supervision)
 {
     const volt_network net = {.model = model, .spec = spec};
@@ -71,10 +75,10 @@ static volt_graph *build_anisotropic(void)
     return built(&volt_model_plain_unet, &spec, true);
 }
 
-static volt_graph *build_unet2d(void)
+volt_graph *build_planes(int64_t in)
 {
     volt_unet_spec spec = {.base = {.stages = 3,
-                                    .in_channels = 1,
+                                    .in_channels = in,
                                     .out_channels = 2,
                                     .features = {4, 5, 6},
                                     .kernel = {{1, 3, 3}, {1, 3, 3}, {1, 3, 3}},
@@ -84,6 +88,11 @@ static volt_graph *build_unet2d(void)
                            .slope = 0.01,
                            .bias = true};
     return built(&volt_model_plain_unet, &spec, false);
+}
+
+static volt_graph *build_unet2d(void)
+{
+    return build_planes(1);
 }
 
 static volt_graph *build_monai3d(void)
@@ -135,9 +144,7 @@ static volt_graph *build_dynunet(void)
 
 volt_graph *build_zoo(void)
 {
-    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
     static const volt_conv flat = {{1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
-    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
     static const volt_conv plane = {.kernel = {1, 2, 2}, .stride = {1, 2, 2}};
     static const int64_t two[3] = {2, 2, 2}, depth[3] = {2, 1, 1};
     volt_value x, a, r, s, c, t, u, v, low;
@@ -145,7 +152,7 @@ volt_graph *build_zoo(void)
 
     assert_ok(volt_graph_create(&g));
     assert_ok(volt_graph_input(g, &x, 2));
-    assert_ok(volt_graph_conv(g, &a, x, "a", 5, &cube, true));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 5, &conv_3, true));
     assert_ok(volt_graph_instance_norm(g, &a, a, "an", 1e-5));
     assert_ok(volt_graph_activation(g, &a, a, 0.01));
     assert_ok(volt_graph_conv(g, &r, a, "b", 5, &flat, false));
@@ -156,19 +163,19 @@ volt_graph *build_zoo(void)
     assert_ok(volt_graph_pool(g, &u, r, VOLT_NODE_MAX_POOL, two, two));
     assert_ok(volt_graph_pool(g, &v, s, VOLT_NODE_AVERAGE_POOL, two, two));
     assert_ok(volt_graph_concat(g, &c, (volt_value[]){u, v}, 2));
-    assert_ok(volt_graph_conv(g, &c, c, "c", 4, &cube, true));
+    assert_ok(volt_graph_conv(g, &c, c, "c", 4, &conv_3, true));
     assert_ok(volt_graph_activation(g, &c, c, 0.1));
-    assert_ok(volt_graph_conv(g, &low, c, "d", 3, &one, true));
+    assert_ok(volt_graph_conv(g, &low, c, "d", 3, &conv_1, true));
     assert_ok(volt_graph_tconv(g, &t, c, "up", 3, &plane, true));
     assert_ok(volt_graph_upsample(g, &t, t, VOLT_NODE_UPSAMPLE_NEAREST, depth));
     assert_ok(volt_graph_upsample(g, &u, c, VOLT_NODE_UPSAMPLE_LINEAR, two));
     assert_ok(volt_graph_concat(g, &u, (volt_value[]){u, t, r}, 3));
     assert_ok(volt_graph_concat(g, &u, (volt_value[]){u, s}, 2));
-    assert_ok(volt_graph_conv(g, &u, u, "e", 4, &cube, true));
+    assert_ok(volt_graph_conv(g, &u, u, "e", 4, &conv_3, true));
     assert_ok(volt_graph_instance_norm(g, &u, u, "en", 1e-5));
     assert_ok(volt_graph_activation(g, &u, u, 0.01));
     assert_ok(volt_graph_add(g, &u, u, u));
-    assert_ok(volt_graph_conv(g, &u, u, "head", 3, &one, true));
+    assert_ok(volt_graph_conv(g, &u, u, "head", 3, &conv_1, true));
     assert_ok(volt_graph_output(g, u));
     assert_ok(volt_graph_output(g, low));
     return g;
@@ -185,22 +192,29 @@ const network networks[NETWORK_COUNT] = {
     {"dynunet", build_dynunet, 2, {4, 12, 10}, 0, 0.98},
 };
 
+const network *network_called(const char *name)
+{
+    for (int i = 0; i < NETWORK_COUNT; i++) {
+        if (strcmp(networks[i].name, name) == 0)
+            return &networks[i];
+    }
+    fail_msg("no network is called %s", name);
+    return NULL;
+}
+
 volt_graph *build_batch_norm(void)
 {
-    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
-    static const volt_conv down = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
     static const volt_conv skip = {{1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}};
-    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
     static const volt_conv up = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
     volt_value a, r, s, u, c, d;
     volt_graph *g = NULL;
 
     assert_ok(volt_graph_create(&g));
     assert_ok(volt_graph_input(g, &a, 2));
-    assert_ok(volt_graph_conv(g, &a, a, "a", 5, &cube, true));
+    assert_ok(volt_graph_conv(g, &a, a, "a", 5, &conv_3, true));
     assert_ok(volt_graph_batch_norm(g, &a, a, "an", 1e-5, 0.1));
     assert_ok(volt_graph_activation(g, &a, a, 0.01));
-    assert_ok(volt_graph_conv(g, &r, a, "b", 6, &down, false));
+    assert_ok(volt_graph_conv(g, &r, a, "b", 6, &conv_3_down, false));
     assert_ok(volt_graph_batch_norm(g, &r, r, "bn", 1e-5, 0.3));
     assert_ok(volt_graph_conv(g, &s, a, "s", 6, &skip, false));
     assert_ok(volt_graph_batch_norm(g, &s, s, "sn", 1e-3, 0.1));
@@ -210,13 +224,13 @@ volt_graph *build_batch_norm(void)
     assert_ok(volt_graph_batch_norm(g, &u, u, "un", 1e-5, 0.1));
     assert_ok(volt_graph_add(g, &u, u, u));
     assert_ok(volt_graph_concat(g, &c, (volt_value[]){a, u}, 2));
-    assert_ok(volt_graph_conv(g, &c, c, "c", 4, &cube, true));
+    assert_ok(volt_graph_conv(g, &c, c, "c", 4, &conv_3, true));
     assert_ok(volt_graph_instance_norm(g, &d, c, "ci", 1e-5));
     assert_ok(volt_graph_activation(g, &d, d, 0.01));
     assert_ok(volt_graph_batch_norm(g, &c, c, "cn", 1e-5, 0.1));
     assert_ok(volt_graph_activation(g, &c, c, 0));
     assert_ok(volt_graph_add(g, &c, c, d));
-    assert_ok(volt_graph_conv(g, &c, c, "head", 3, &one, true));
+    assert_ok(volt_graph_conv(g, &c, c, "head", 3, &conv_1, true));
     assert_ok(volt_graph_output(g, c));
     return g;
 }

@@ -19,6 +19,9 @@ typedef struct network {
                          * network's convolutions adds its rounding. 0 = not tried */
 } network;
 
+/* Windows of 3 and 1 voxels, with strides of 1 and 2. */
+extern const volt_conv conv_3, conv_3_down, conv_1;
+
 volt_graph *built(const volt_model *model, void *spec, bool deep_supervision);
 
 volt_graph *build_unet3d(void);
@@ -27,6 +30,9 @@ volt_graph *build_unet3d(void);
 volt_graph *build_two_stages(int64_t in, int64_t out, int64_t first, int64_t second);
 
 volt_graph *build_residual(void);
+
+/* 2-D, of `in` neighbouring slices. */
+volt_graph *build_planes(int64_t in);
 
 /* The Zoo of make_nets3d.py: every node kind but dropout. */
 volt_graph *build_zoo(void);
@@ -37,6 +43,9 @@ extern const network batch_norm_net;
 
 #define NETWORK_COUNT 8
 extern const network networks[NETWORK_COUNT];
+
+/* One of them by its name. */
+const network *network_called(const char *name);
 
 volt_safetensors *open_fixture(const char *name);
 

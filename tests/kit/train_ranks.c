@@ -95,6 +95,16 @@ void assert_near_runs(const char *one, const char *run, const char *mesh)
     assert_runs_within(1e-4, 1e-3, one, run, mesh);
 }
 
+void assert_norms_above(const char *run, double limit)
+{
+    logged e;
+
+    read_epochs(&e, run);
+    assert_true(e.count > 0);
+    for (int i = 0; i < e.count; i++)
+        assert_true(e.norm[i] > limit);
+}
+
 volt_train_options rank_options(volt_recipe *recipe, int64_t epochs, int64_t iterations)
 {
     volt_train_options o = fixture_options(recipe, epochs, iterations);

@@ -25,6 +25,8 @@ void assert_near_runs(const char *one, const char *run, const char *mesh);
 /* or losses to `loss`, and norms to `norm`. */
 void assert_runs_within(double loss, double norm, const char *one, const char *run,
                         const char *mesh);
+/* Gradients of all epochs, before clipping. */
+void assert_norms_above(const char *run, double limit);
 
 /* fixture_options with plain SGD, on the CPU: Adam divides by gradients of rounding size. */
 volt_train_options rank_options(volt_recipe *recipe, int64_t epochs, int64_t iterations);

@@ -23,6 +23,7 @@ static void presets_have_nnunets_parameter_counts(void **state)
         int64_t count;
     } nets[] = {{"mlperf", 31196399},
                 {"brats", 31199796},
+                {"brats_whole", 16551152},
                 {"liver2d", 46326581},
                 {"hippocampus", 5603177}};
 

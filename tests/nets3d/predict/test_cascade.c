@@ -339,6 +339,27 @@ static void ranks_go_through_both_stages(void **state)
     remove_tree(TOP);
 }
 
+/* Both stages take the whole scan, which ranks split. */
+static void ranks_split_the_scans_of_both_stages(void **state)
+{
+    char one[] = "z=1", meshes[3][8] = {"z=2", "x=3", "z=2,y=2"};
+    static const int ranks[3] = {2, 3, 4};
+
+    (void)state;
+    set_up("turned");
+    assert_ok(volt_ranks_run(1, predict_rank, one));
+    assert_int_equal(rename(OUT, TOP "/whole"), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(volt_ranks_run(ranks[i], predict_rank, meshes[i]));
+        assert_int_equal(differences(OUT "/previous_stage/scan.nii.gz",
+                                     TOP "/whole/previous_stage/scan.nii.gz"),
+                         0);
+        assert_int_equal(differences(OUT "/scan.nii.gz", TOP "/whole/scan.nii.gz"), 0);
+        remove_tree(OUT);
+    }
+    remove_tree(TOP);
+}
+
 /* ---- in memory ---- */
 
 static void assert_same_labels(const volt_volume *a, const volt_volume *b)
@@ -447,6 +468,7 @@ int main(void)
         cmocka_unit_test(validation_is_nnunets),
         cmocka_unit_test(predictions_are_nnunets),
         cmocka_unit_test(ranks_go_through_both_stages),
+        cmocka_unit_test(ranks_split_the_scans_of_both_stages),
         cmocka_unit_test(voxels_in_memory_go_through_both_stages),
         cmocka_unit_test(what_does_not_fit_is_named),
     };

@@ -9,6 +9,8 @@
 #include <dirent.h>
 #include "io/image/nifti.h"
 #include "io/tensors/npz.h"
+#include "nets3d/models/monai.h"
+#include "nets3d/models/unet.h"
 #include "parallel/ranks.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/predict_fixture.h"
@@ -432,6 +434,119 @@ static void halves_are_split(void **state)
     same_on((int[]){2, 0}, mesh, &o);
 }
 
+/* ---- kinds of networks ---- */
+
+static void with_model(volt_plan_config *c, const volt_model *model)
+{
+    const volt_spec base = *volt_network_spec(&c->net);
+
+    volt_network_clear(&c->net);
+    assert_ok(volt_network_create(&c->net, model));
+    *volt_network_spec(&c->net) = base;
+}
+
+static void residual(volt_plan_config *c)
+{
+    volt_unet_spec *spec;
+
+    with_model(c, &volt_model_residual_unet);
+    spec = c->net.spec;
+    spec->convs_encoder[0] = spec->convs_encoder[1] = spec->convs_decoder[0] = 1;
+    spec->slope = 0.01;
+    spec->bias = true;
+}
+
+static void monai(volt_plan_config *c)
+{
+    volt_monai_spec *spec;
+
+    with_model(c, &volt_model_monai_unet);
+    spec = c->net.spec;
+    for (int a = 0; a < 3; a++) {
+        spec->base.stride[0][a] = 2; /* the last stage's is 1 */
+        spec->base.stride[1][a] = 1;
+        spec->up_kernel[a] = 3;
+    }
+    spec->slopes = 1;
+    spec->res_units = 1;
+    strcpy(spec->order, "NDA");
+    spec->bias = true;
+}
+
+static void anisotropic(volt_plan_config *c)
+{
+    volt_spec *spec = volt_network_spec(&c->net);
+
+    spec->kernel[0][0] = 1;
+    spec->stride[1][0] = 1;
+}
+
+static void planes(volt_plan_config *c)
+{
+    volt_spec *spec = volt_network_spec(&c->net);
+
+    c->axes = 2;
+    c->patch[0] = 1;
+    c->spacing[0] = 0;
+    for (int s = 0; s < spec->stages; s++)
+        spec->kernel[s][0] = spec->stride[s][0] = 1;
+}
+
+static void slices(volt_plan_config *c)
+{
+    planes(c);
+    c->slices = 3;
+    volt_network_spec(&c->net)->in_channels = 3;
+}
+
+static void whole(volt_plan_config *c)
+{
+    c->whole = true;
+}
+
+/* The fixture's plan with another network. */
+static void make_kind(void (*change)(volt_plan_config *c))
+{
+    char text[8192], *changed = NULL;
+    volt_plan *plan = NULL;
+
+    assert_true(snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8",
+                         "1, 1, 1") < (int)sizeof text);
+    assert_ok(volt_plan_parse(&plan, text, strlen(text), "plans.json", &info));
+    change(&plan->config[0]);
+    assert_ok(volt_plan_text(&changed, plan));
+    write_seeded_run(RUN, changed, &info, 3);
+    volt_free(changed);
+    volt_plan_free(plan);
+}
+
+static void every_kind_of_network_is_shared_out(void **state)
+{
+    static const int few_ranks[] = {2, 3, 0}, ranks[] = {2, 3, 4, 8, 0};
+    static const char *const shared[] = {"cases", "tiles"};
+    static const char *const cuts[] = {"z=2", "y=3", "z=2,x=2", "z=2,y=2,x=2"};
+    static const struct {
+        void (*change)(volt_plan_config *c);
+        bool cut; /* whole scans can be */
+    } kinds[] = {{residual, true}, {monai, true},   {anisotropic, true},
+                 {planes, false},  {slices, false}, {whole, true}};
+
+    (void)state;
+    start_scans();
+    write_scan("long_0000.nii.gz", 21, 13, 17, 1);
+    write_scan("short_0000.nii.gz", 11, 16, 12, 2);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        order o = {.run = {RUN}, .mirror = true, .probabilities = true};
+        make_kind(kinds[i].change);
+        print_message("network %zu\n", i);
+        if (kinds[i].change != whole) /* which has no tiles */
+            same_on(few_ranks, shared, &o);
+        o.whole = kinds[i].cut;
+        if (kinds[i].cut)
+            same_on(ranks, cuts, &o);
+    }
+}
+
 static void meshes_that_cannot_be_are_refused(void **state)
 {
     order o = {.run = {RUN}};
@@ -661,6 +776,7 @@ int main(void)
         cmocka_unit_test(whole_scans_are_split),
         cmocka_unit_test(halves_are_split),
         cmocka_unit_test(slices_are_split),
+        cmocka_unit_test(every_kind_of_network_is_shared_out),
         cmocka_unit_test(meshes_that_cannot_be_are_refused),
         cmocka_unit_test(ranks_use_the_announced_memory),
         cmocka_unit_test(ranks_use_the_announced_memory_for_slices),

@@ -13,16 +13,6 @@
 #include "tests/kit/networks.h"
 #include "tests/kit/rank_compare.h"
 
-#define MESHES(...)                                                                            \
-    (const char *const[])                                                                      \
-    {                                                                                          \
-        __VA_ARGS__, NULL                                                                      \
-    }
-
-static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
-static const volt_conv halving = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
-static const volt_conv point = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
-
 /* Convolutions and pooling, as in a network for classification; its few logits are spread over
  * the voxels that have labels. */
 static volt_graph *build_chain(void)
@@ -33,32 +23,18 @@ static volt_graph *build_chain(void)
 
     assert_ok(volt_graph_create(&g));
     assert_ok(volt_graph_input(g, &v, 2));
-    assert_ok(volt_graph_conv(g, &v, v, "first", 6, &cube, true));
+    assert_ok(volt_graph_conv(g, &v, v, "first", 6, &conv_3, true));
     assert_ok(volt_graph_activation(g, &v, v, 0));
     assert_ok(volt_graph_pool(g, &v, v, VOLT_NODE_MAX_POOL, two, two));
-    assert_ok(volt_graph_conv(g, &v, v, "second", 8, &cube, true));
+    assert_ok(volt_graph_conv(g, &v, v, "second", 8, &conv_3, true));
     assert_ok(volt_graph_instance_norm(g, &v, v, "norm", 1e-5));
     assert_ok(volt_graph_activation(g, &v, v, 0.01));
-    assert_ok(volt_graph_conv(g, &v, v, "third", 8, &halving, true));
+    assert_ok(volt_graph_conv(g, &v, v, "third", 8, &conv_3_down, true));
     assert_ok(volt_graph_prelu(g, &v, v, "slopes", 8));
     assert_ok(volt_graph_pool(g, &v, v, VOLT_NODE_AVERAGE_POOL, two, two));
     assert_ok(volt_graph_dropout(g, &v, v, 0.2));
-    assert_ok(volt_graph_conv(g, &v, v, "last", 3, &point, true));
+    assert_ok(volt_graph_conv(g, &v, v, "last", 3, &conv_1, true));
     assert_ok(volt_graph_upsample(g, &v, v, VOLT_NODE_UPSAMPLE_NEAREST, eight));
-    assert_ok(volt_graph_output(g, v));
-    return g;
-}
-
-static volt_graph *build_batched(void)
-{
-    volt_graph *g;
-    volt_value v;
-
-    assert_ok(volt_graph_create(&g));
-    assert_ok(volt_graph_input(g, &v, 2));
-    assert_ok(volt_graph_conv(g, &v, v, "first", 4, &cube, true));
-    assert_ok(volt_graph_batch_norm(g, &v, v, "stem.bn", 1e-5, 0.1));
-    assert_ok(volt_graph_conv(g, &v, v, "last", 3, &point, true));
     assert_ok(volt_graph_output(g, v));
     return g;
 }
@@ -72,8 +48,9 @@ static void a_network_with_skips(void **state)
 
     (void)state;
     c.batch_dice = true; /* of the whole batch, which is under way at once */
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "stage=3", "stage=7", "data=2,stage=2"));
-    check_meshes(&plain, reference, VOLT_FP32, MESHES("stage=2", "data=2,stage=3"));
+    check_meshes(&c, cpu, VOLT_FP32,
+                 RANK_MESHES("stage=2", "stage=3", "stage=7", "data=2,stage=2"));
+    check_meshes(&plain, reference, VOLT_FP32, RANK_MESHES("stage=2", "data=2,stage=3"));
 }
 
 static void stages_of_a_residual_network(void **state)
@@ -82,24 +59,18 @@ static void stages_of_a_residual_network(void **state)
         .name = "residual", .build = build_residual, .n = 1, .extent = {4, 8, 8}, .values = 3};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=3", "stage=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("stage=4"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=3", "stage=2"));
+    check_meshes(&c, reference, VOLT_FP32, RANK_MESHES("stage=4"));
 }
 
 static void a_network_of_every_kind(void **state)
 {
-    const network *zoo = NULL;
-    rank_case c = {.name = "zoo", .build = build_zoo, .values = 3};
+    const network *zoo = network_called("zoo");
+    rank_case c = {.name = "zoo", .build = zoo->build, .n = zoo->n, .values = 3};
 
     (void)state;
-    for (int i = 0; i < NETWORK_COUNT; i++) {
-        if (networks[i].build == build_zoo)
-            zoo = &networks[i];
-    }
-    assert_non_null(zoo);
-    c.n = zoo->n;
     memcpy(c.extent, zoo->extent, sizeof c.extent);
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "stage=5"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=2", "stage=5"));
 }
 
 static void a_chain(void **state)
@@ -108,8 +79,8 @@ static void a_chain(void **state)
         .name = "chain", .build = build_chain, .n = 2, .extent = {8, 16, 8}, .values = 3};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "stage=3", "stage=9"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("stage=3", "data=2,stage=2"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=2", "stage=3", "stage=9"));
+    check_meshes(&c, reference, VOLT_FP32, RANK_MESHES("stage=3", "data=2,stage=2"));
 }
 
 /* All parts forward before the first goes backward. */
@@ -120,17 +91,17 @@ static void parts_of_a_batch_in_a_pipeline(void **state)
     (void)state;
     c.parts = 3;
     c.together = true;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "stage=3", "data=2,stage=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("stage=2"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=2", "stage=3", "data=2,stage=2"));
+    check_meshes(&c, reference, VOLT_FP32, RANK_MESHES("stage=2"));
     c.together = false;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=3"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=3"));
     c.build = build_chain;
     c.name = "chain";
     c.together = true;
     c.parts = 2;
     c.extent[0] = 16;
     c.extent[1] = 8;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=3", "data=2,stage=3"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=3", "data=2,stage=3"));
 }
 
 static const uint8_t regions[] = {0, 0, 1, 0, 1, 1}; /* (values,channels) */
@@ -139,7 +110,7 @@ static const uint8_t regions[] = {0, 0, 1, 0, 1, 1}; /* (values,channels) */
 static void stages_of_regions_and_ignored_voxels(void **state)
 {
     const rank_case c = {.name = "regions",
-                         .build = networks[2].build,
+                         .build = network_called("unet2d")->build,
                          .n = 3,
                          .extent = {1, 16, 12},
                          .values = 3,
@@ -147,8 +118,8 @@ static void stages_of_regions_and_ignored_voxels(void **state)
                          .ignore = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "data=2,stage=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("stage=3"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=2", "data=2,stage=2"));
+    check_meshes(&c, reference, VOLT_FP32, RANK_MESHES("stage=3"));
 }
 
 static void stages_in_bfloat16(void **state)
@@ -161,7 +132,18 @@ static void stages_in_bfloat16(void **state)
     c.extent[0] = 32;
     c.extent[1] = 24;
     c.extent[2] = 24;
-    check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("stage=2", "stage=3"));
+    check_meshes(&c, cpu, VOLT_BF16_MIXED, RANK_MESHES("stage=2", "stage=3"));
+}
+
+/* 20 steps, and gradients that are clipped in each. */
+static void stages_of_a_longer_training(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    c.steps = 20;
+    c.clip = 0.05;
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=2", "stage=3", "data=2,stage=2"));
 }
 
 static void stages_with_frozen_parameters(void **state)
@@ -170,7 +152,7 @@ static void stages_with_frozen_parameters(void **state)
 
     (void)state;
     c.frozen = true;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "stage=4"));
+    check_meshes(&c, cpu, VOLT_FP32, RANK_MESHES("stage=2", "stage=4"));
 }
 
 /* The same bits where messages go by way of the host. */
@@ -360,13 +342,19 @@ static void what_cannot_be_is_refused(void **state)
     job j = training_job();
 
     (void)state;
-    assert_fails(run_job(&j, build_batched(), "stage=2"), VOLT_ENOTSUP,
-                 "stem.bn.weight: a batch norm takes statistics over the batch");
+    assert_fails(run_job(&j, build_batch_norm(), "stage=2"), VOLT_ENOTSUP,
+                 "an.weight: a batch norm takes statistics over the batch");
     assert_fails(run_job(&j, build_unet3d(), "z=2,stage=2"), VOLT_ENOTSUP,
                  "stages cannot be combined with parts of the volume");
-    assert_fails(run_job(&j, build_batched(), "data=2,stage=2"), VOLT_ENOTSUP, "stem.bn");
+    assert_fails(run_job(&j, build_batch_norm(), "data=2,stage=2"), VOLT_ENOTSUP, "an.weight");
     j.o.mode = VOLT_INFER; /* statistics are at hand */
-    assert_ok(run_job(&j, build_batched(), "stage=2"));
+    assert_ok(run_job(&j, build_batch_norm(), "stage=2"));
+}
+
+static int finish(void **state)
+{
+    forget_one_rank();
+    return close_devices(state);
 }
 
 int main(void)
@@ -379,11 +367,12 @@ int main(void)
         cmocka_unit_test(parts_of_a_batch_in_a_pipeline),
         cmocka_unit_test(stages_of_regions_and_ignored_voxels),
         cmocka_unit_test(stages_in_bfloat16),
+        cmocka_unit_test(stages_of_a_longer_training),
         cmocka_unit_test(stages_with_frozen_parameters),
         cmocka_unit_test(stages_of_memory_out_of_reach),
         cmocka_unit_test(steps_tell_what_crosses),
         cmocka_unit_test(a_stage_holds_its_own),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
-    return cmocka_run_group_tests(tests, open_devices, close_devices);
+    return cmocka_run_group_tests(tests, open_devices, finish);
 }

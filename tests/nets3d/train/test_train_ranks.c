@@ -8,23 +8,30 @@
 #include "parallel/ranks.h"
 #include "tests/kit/train_ranks.h"
 
-/* 20 steps on each mesh. */
+/* 20 steps on each mesh, of 1, 2, 3, 4, 6 and 8 ranks. */
 static void meshes_train_like_one_rank(void **state)
 {
     static const struct {
         const char *mesh;
         int ranks;
-        int64_t batch;
         int loader_threads;
-    } c[] = {{"data=2", 2, 5, 1},
-             {"data=3", 3, 5, VOLT_LOADER_THREADS_NONE},
-             {"data=4", 4, 5, 2},
-             {"z=2", 2, 5, 1},
-             {"y=2,x=2", 4, 5, 2},
-             {"data=2,z=2", 4, 5, VOLT_LOADER_THREADS_NONE},
-             {"data=2,z=2,x=2", 8, 5, 1},
-             {"stage=2", 2, 5, 1},
-             {"data=2,stage=3", 6, 5, VOLT_LOADER_THREADS_NONE}};
+    } c[] = {{"data=1", 1, 1},
+             {"data=2", 2, 1},
+             {"data=3", 3, VOLT_LOADER_THREADS_NONE},
+             {"data=4", 4, 2},
+             {"z=2", 2, 1},
+             {"z=3", 3, VOLT_LOADER_THREADS_NONE},
+             {"y=2", 2, 2},
+             {"x=4", 4, 1},
+             {"z=2,y=2", 4, 1},
+             {"z=2,y=3", 6, VOLT_LOADER_THREADS_NONE},
+             {"y=2,x=2", 4, 2},
+             {"z=2,y=2,x=2", 8, 1},
+             {"data=2,z=2", 4, VOLT_LOADER_THREADS_NONE},
+             {"data=3,z=2", 6, 1},
+             {"data=2,z=2,x=2", 8, 1},
+             {"stage=2", 2, 1},
+             {"data=2,stage=3", 6, VOLT_LOADER_THREADS_NONE}};
     volt_recipe recipe;
     volt_train_options o = rank_options(&recipe, 4, 5);
     rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
@@ -74,14 +81,14 @@ static void same_mesh_same_bits(void **state)
     }
 }
 
-/* Batch Dice, dropout, parts, weights: what couples the samples of a batch. */
+/* Batch Dice, dropout, parts, weights, clipping: what couples the samples of a batch. */
 static void every_recipe_trains_like_one_rank(void **state)
 {
     static const char *const mesh[] = {"data=3", "z=2", "data=2,y=2", "stage=3",
                                        "data=2,stage=2"};
     static const int ranks[] = {3, 2, 4, 3, 4};
 
-    for (int variant = 0; variant < 4; variant++) {
+    for (int variant = 0; variant < 5; variant++) {
         volt_recipe recipe;
         volt_train_options o = rank_options(&recipe, 2, 4);
         rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
@@ -94,8 +101,11 @@ static void every_recipe_trains_like_one_rank(void **state)
         recipe.class_weight[0] = 1;
         recipe.class_weight[1] = 2;
         recipe.class_weight[2] = 3;
+        recipe.optimizer.clip_norm = variant == 4 ? 0.01 : recipe.optimizer.clip_norm;
         remove_folder(one.run);
         assert_ok(train_on_ranks(1, &one));
+        if (variant == 4)
+            assert_norms_above(one.run, recipe.optimizer.clip_norm);
         for (int i = 0; i < 5; i++) {
             rank_task t = {.run = "ranks-mesh", .f = *state, .options = &o};
             o.mesh = mesh[i];
@@ -141,8 +151,8 @@ static void ignored_voxels_and_regions_count_globally(void **state)
     }
 }
 
-/* Stopped on data=4 because rank 2 was cancelled, resumed on z=2, stopped again, resumed on one
- * rank: the losses of a run that was never stopped. */
+/* Stopped on data=4 because rank 2 was cancelled, resumed on z=2,y=2, stopped again, resumed on
+ * one rank: the losses of a run that was never stopped. */
 static void resumes_on_another_mesh(void **state)
 {
     volt_recipe recipe;
@@ -167,15 +177,15 @@ static void resumes_on_another_mesh(void **state)
         assert_int_equal(t.status[r], VOLT_ECANCELLED);
     assert_true(t.result.iterations >= 7 && t.result.iterations < 20);
     o.resume = true;
-    o.mesh = "z=2";
+    o.mesh = "z=2,y=2";
     t.callbacks[0] = &late;
     t.callbacks[2] = NULL;
-    assert_fails(train_on_ranks(2, &t), VOLT_ECANCELLED, "stopped after iteration 14");
+    assert_fails(train_on_ranks(4, &t), VOLT_ECANCELLED, "stopped after iteration 14");
     o.mesh = NULL;
     t.callbacks[0] = NULL;
     assert_ok(train_on_ranks(1, &t));
     assert_true(t.result.finished);
-    assert_near_runs(one.run, t.run, "data=4, z=2, one rank");
+    assert_near_runs(one.run, t.run, "data=4, z=2,y=2, one rank");
     o.mesh = "data=2"; /* nothing is left to do */
     assert_ok(train_on_ranks(2, &t));
     assert_true(t.result.ended_before);
@@ -183,8 +193,8 @@ static void resumes_on_another_mesh(void **state)
     remove_folder(t.run);
 }
 
-/* Stopped on two stages, resumed on one rank, and the other way round; the log tells what the
- * stages hold. */
+/* Stopped on two stages, resumed on parts of the volume, then on one rank, then on stages; the
+ * log tells what the stages hold. */
 static void stages_come_and_go(void **state)
 {
     volt_recipe recipe;
@@ -192,9 +202,9 @@ static void stages_come_and_go(void **state)
     fixture_log log = {.text = ""};
     rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
     rank_task t = {.run = "ranks-moved", .f = *state, .options = &o};
-    stopper stop = {.at = 7}, again = {.at = 14};
-    const volt_callbacks cb = callbacks_of(&stop), late = callbacks_of(&again);
-    const volt_callbacks listening = fixture_listen(&log);
+    stopper stop = {.at = 7}, again = {.at = 11}, last = {.at = 14};
+    const volt_callbacks cb = callbacks_of(&stop), middle = callbacks_of(&again);
+    const volt_callbacks late = callbacks_of(&last), listening = fixture_listen(&log);
 
     recipe.batch = 2;
     recipe.accumulate = 2;
@@ -205,6 +215,9 @@ static void stages_come_and_go(void **state)
     o.mesh = "stage=2";
     assert_fails(train_on_ranks(2, &t), VOLT_ECANCELLED, "stopped after iteration 7");
     o.resume = true;
+    o.mesh = "z=2";
+    t.callbacks[0] = &middle;
+    assert_fails(train_on_ranks(2, &t), VOLT_ECANCELLED, "stopped after iteration 11");
     o.mesh = NULL;
     t.callbacks[0] = &late;
     assert_fails(train_on_ranks(1, &t), VOLT_ECANCELLED, "stopped after iteration 14");
@@ -212,7 +225,7 @@ static void stages_come_and_go(void **state)
     t.callbacks[0] = &listening;
     assert_ok(train_on_ranks(3, &t));
     assert_true(t.result.finished);
-    assert_near_runs(one.run, t.run, "stage=2, one rank, stage=3");
+    assert_near_runs(one.run, t.run, "stage=2, z=2, one rank, stage=3");
     assert_non_null(strstr(log.text, "3 stages, 2 parts of a batch under way: each stage "
                                      "waits 50 % of a step"));
     assert_non_null(strstr(log.text, "stage 2: "));

@@ -2,19 +2,25 @@
 # A rank that fails, is killed, stops or leaves: all ranks are gone within 30 s, and the last line
 # of the program names the rank, its host and the cause.
 # usage: failures.sh PROGRAM SCRATCH SOURCE MPI
-. "$(dirname "$0")/common.inc"
+. "$3/tests/cli/common.inc"
+VOLT_TEST_MPI=$4
+. "$3/tests/cli/mpi.inc"
+cd "$SCRATCH" || exit 1
+program=$VOLT
 host=$(hostname)
 
 # start RANKS WORD...: in the background; $job is the launcher.
 start() {
     rm -f out err pid
+    COMMAND="$1 ranks: ${*:2}"
+    CHECKS=$((CHECKS + 1))
     setsid timeout -k 5 100 "${launch[@]}" -n "$1" "$program" "${@:2}" >out 2>err &
     job=$!
 }
 
 # finish WHAT SECONDS WORDS CODES: how the job that was started must end.
 finish() {
-    local began=$SECONDS status
+    local began=$SECONDS status last
     wait $job
     status=$?
     last=$(grep '^volt: ' err | tail -1)
@@ -23,7 +29,7 @@ finish() {
     [ "$(grep -c '^volt: ' err)" -eq 1 ] || { fail "$1: several lines" && grep '^volt: ' err; }
     grep -qw $status <<<"$4" || fail "$1: exit code $status"
     sleep 0.5
-    ! pgrep -f "^$program " >/dev/null || { fail "$1: ranks that stay" && pgrep -af "^$program "; }
+    ! pgrep -f "^$program " >null || { fail "$1: ranks that stay" && pgrep -af "^$program "; }
     echo "$1: $last (exit code $status, $((SECONDS - began)) s)"
 }
 
@@ -78,15 +84,15 @@ is_stopped() { # RANK
 }
 
 # aside NAME COMMAND...: at the same time as others, in a folder of its own and with a path of its
-# own for the program.
+# own for the program, by which its processes are found.
 asides=()
 aside() {
-    mkdir "$scratch/$1" && ln -s "$program" "$scratch/$1/ranks" || exit 1
+    mkdir "$SCRATCH/$1" && ln -s "$program" "$SCRATCH/$1/ranks" || exit 1
     (
-        cd "$scratch/$1" || exit 1
+        cd "$SCRATCH/$1" || exit 1
         program=$PWD/ranks
         "${@:2}"
-        exit $failed
+        done_testing
     ) &
     asides+=($!)
 }
@@ -96,5 +102,8 @@ aside stopped0 is_stopped 0 # long waits, in which nobody computes
 aside stopped1 is_stopped 1
 aside first first
 aside others others
-for one in "${asides[@]}"; do wait "$one" || failed=1; done
-exit $failed
+for one in "${asides[@]}"; do
+    CHECKS=$((CHECKS + 1))
+    wait "$one" || FAILED=1
+done
+done_testing
