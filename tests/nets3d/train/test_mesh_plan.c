@@ -232,6 +232,16 @@ static void mesh_plan_links(void **state)
     assert_true(find(plan, "data=2") == &plan->row[0]);
     assert_true(plan->row[1].wait_s > 0.05);
     volt_mesh_plan_free(plan);
+    o = question(4);
+    o.patch[1] =
+        16; /* a cube: the first axes, of meshes that differ in the order of sums only */
+    o.batch = 1;
+    o.rate = 207e12;
+    o.links.near = o.links.far = (volt_link){11.8e-6, 450e9};
+    plan = answer(&o);
+    assert_true(find(plan, "z=2,y=2") < find(plan, "z=2,x=2"));
+    assert_true(find(plan, "z=4") < find(plan, "y=4") && find(plan, "y=4") < find(plan, "x=4"));
+    volt_mesh_plan_free(plan);
 }
 
 static void mesh_plan_refuses(void **state)
