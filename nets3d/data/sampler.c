@@ -245,6 +245,23 @@ static volt_status check_files(const volt_sample_case *c)
     return st == VOLT_OK && c->prior ? check_file(c, c->prior) : st;
 }
 
+/* Takes the pages of a mapped case out of this process: they stay in the system's cache, which
+ * all ranks of a host have in common. */
+static void unmap_pages(const volt_sample_case *c)
+{
+    const volt_stored_case *parts[] = {c->stored, c->prior};
+
+    for (int i = 0; i < 2 && c->owned; i++) {
+        const volt_stored_case *p = parts[i];
+        const size_t voxels = p ? (size_t)voxels_of(p->shape) : 0;
+
+        if (p && p->data)
+            volt_map_dontneed(p->data, (size_t)p->channels * voxels * sizeof *p->data);
+        if (p && p->labels)
+            volt_map_dontneed(p->labels, voxels * volt_dtype_bytes(p->label_dtype));
+    }
+}
+
 static volt_status verify_once(volt_sample_case *c)
 {
     volt_status st = VOLT_OK;
@@ -498,6 +515,7 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
              augment_apply_window(image, s->stack ? s->stack : labels, &source, &s->rules, d,
                                   s->scratch));
     VOLT_TRY(st, done, check_files(c));
+    unmap_pages(c);
     if (s->stack)
         memcpy(labels, s->stack + o->slices / 2 * plane, (size_t)plane * sizeof *labels);
 done:
