@@ -81,6 +81,7 @@ static volt_sampler_options sampler_options(const volt_loader_options *o)
                                   .regions = o->regions,
                                   .region_count = o->region_count,
                                   .slices = o->slices,
+                                  .part = o->part,
                                   .whole = o->whole};
 }
 
@@ -89,6 +90,13 @@ int64_t volt_loader_channels(const volt_loader_options *options)
     const volt_sampler_options sampler = sampler_options(options);
 
     return volt_sampler_channels(&sampler);
+}
+
+bool volt_loader_only_cuts(const volt_loader_options *options)
+{
+    const volt_sampler_options sampler = sampler_options(options);
+
+    return volt_sampler_only_cuts(&sampler);
 }
 
 /* The options with what their zeros stand for. */
@@ -109,13 +117,20 @@ static int workers_of(const volt_loader_options *o)
     return o->threads > 0 ? o->threads : 1;
 }
 
+static int64_t sample_voxels(const volt_loader_options *o)
+{
+    const volt_sampler_options sampler = sampler_options(o);
+
+    return volt_sampler_voxels(&sampler);
+}
+
 size_t volt_loader_bytes(const volt_loader_options *options)
 {
     const volt_loader_options o = complete(options);
     const volt_sampler_options sampler = sampler_options(&o);
     const size_t voxel =
         (size_t)volt_sampler_channels(&sampler) * sizeof(float) + sizeof(int16_t);
-    const size_t batch = (size_t)o.samples * ((size_t)voxels_of(o.rules.patch) * voxel +
+    const size_t batch = (size_t)o.samples * ((size_t)volt_sampler_voxels(&sampler) * voxel +
                                               sizeof(char *) + 3 * sizeof(int64_t));
 
     return (size_t)o.ring * batch + (size_t)workers_of(&o) * volt_sampler_bytes(&sampler);
@@ -240,6 +255,11 @@ static volt_status take_back(volt_loader *l)
     }
     pthread_mutex_unlock(&l->lock);
     return VOLT_OK;
+}
+
+volt_status volt_loader_release(volt_loader *l)
+{
+    return take_back(l);
 }
 
 volt_status volt_loader_next(volt_loader *l, volt_batch *out)
@@ -413,7 +433,7 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
     VOLT_TRY(st, done, volt_alloc_zero(&l, 1, sizeof *l, "a loader"));
     l->options = complete(options);
     l->from = first_part(&l->options);
-    l->sample_voxels = voxels_of(options->rules.patch);
+    l->sample_voxels = sample_voxels(options);
     l->channels = volt_loader_channels(options);
     VOLT_TRY(st, done,
              volt_alloc_zero(&l->cases, (size_t)options->cases, sizeof *l->cases,

@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "nets3d/device.h"
 #include "volume/augment.h"
+#include "volume/box.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_loader volt_loader;
@@ -43,6 +44,8 @@ typedef struct volt_loader_options {
     int64_t turn, turns;      /* of all parts, counted from the first of batch 0: only those
                                * whose number modulo `turns` is `turn`; 0 = 1: all */
     volt_augment_rules rules; /* patch, channels and augmentation */
+    volt_box part;            /* of the patch: only this of each sample is made, which needs
+                               * volt_loader_only_cuts; empty = all */
     int slices;               /* neighbouring slices as channels; 0 = 1 */
     bool whole;               /* a sample is a whole case, centred in the patch */
     double foreground;        /* fraction of forced samples, 0.33 in nnU-Net */
@@ -56,11 +59,11 @@ typedef struct volt_loader_options {
     const volt_device *device;
 } volt_loader_options;
 
-/* Host memory; borrowed until the next volt_loader_next or close. n is the number of samples
- * that the loader makes. */
+/* Host memory; borrowed until the next volt_loader_next, volt_loader_release or close. n is the
+ * number of samples that the loader makes. */
 typedef struct volt_batch {
     int64_t number, part;       /* of the batch, and which part of it, from 0 */
-    const float *image;         /* (n,c,d,h,w); c: volt_loader_channels */
+    const float *image;         /* (n,c,d,h,w); c: volt_loader_channels; d,h,w: of the part */
     const int16_t *labels;      /* (n,d,h,w), >= 0 */
     const char *const *name;    /* (n): the case each sample was cut from */
     const int64_t (*corner)[3]; /* (n): first voxel of the patch in the case (z,y,x) */
@@ -82,6 +85,9 @@ VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out)
 /* All that reads the last batch has been given to `stream`, one of the device's: the batch
  * stays as it is until that has run. */
 VOLT_MUST_USE volt_status volt_loader_uploaded(volt_loader *loader, volt_stream *stream);
+/* Returns the last batch before the next call of volt_loader_next, so that threads may make
+ * another in its place. */
+VOLT_MUST_USE volt_status volt_loader_release(volt_loader *loader);
 /* Name of the case that sample `index` of the whole batch `number` is cut from, whoever makes
  * it. Borrowed until close. */
 const char *volt_loader_case(const volt_loader *loader, int64_t number, int64_t index);
@@ -90,6 +96,9 @@ double volt_loader_waited(const volt_loader *loader);
 void volt_loader_close(volt_loader *loader); /* NULL is allowed */
 /* Channels of the images: the cases' channels and a cascade's one-hot masks, times slices. */
 int64_t volt_loader_channels(const volt_loader_options *options);
+/* Whether samples are cut out of cases unchanged, so that a part can be made without the rest.
+ */
+bool volt_loader_only_cuts(const volt_loader_options *options);
 /* Bytes that a loader with these options allocates, without mapped case files. */
 size_t volt_loader_bytes(const volt_loader_options *options);
 

@@ -8,7 +8,7 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/store/case_store_internal.h"
-#include "volume/grid/patch.h"
+#include "volume/augment/augment_internal.h"
 
 struct volt_sample_case {
     const volt_stored_case *stored, *prior;
@@ -22,11 +22,8 @@ struct volt_sample_case {
 
 struct volt_sampler {
     volt_sampler_options options;
-    volt_augment_rules rules; /* with the slices as the patch's depth */
+    volt_augment_rules rules; /* with the slices as the patch's depth, and its part */
     int64_t initial[3];       /* source of a spatially changed sample, one slice of it */
-    float *image;             /* (channels, largest source) */
-    int16_t *labels;          /* (largest source) */
-    int16_t *prior;           /* (largest source); NULL without cascade */
     int16_t *stack;           /* labels of all slices of a sample; NULL where there is one */
     void *scratch;
     volt_augment_draw drawn; /* of the last sample */
@@ -47,11 +44,39 @@ int64_t volt_sampler_channels(const volt_sampler_options *o)
     return (int64_t)(o->rules.channels + o->rules.prior_labels) * slices_of(o);
 }
 
-/* The augmentation rules; neighbouring slices become a patch that is augmented in-plane. */
+/* Of the patch: what is made of it. */
+static volt_box part_of(const volt_sampler_options *o)
+{
+    return volt_box_is_empty(o->part) ? volt_box_of_shape(o->rules.patch) : o->part;
+}
+
+int64_t volt_sampler_voxels(const volt_sampler_options *o)
+{
+    return volt_box_voxels(part_of(o));
+}
+
+bool volt_sampler_only_cuts(const volt_sampler_options *o)
+{
+    const volt_augment_rules *r = &o->rules;
+    const double p[] = {r->p_rotation,  r->p_scaling,        r->p_noise,
+                        r->p_blur,      r->p_brightness,     r->p_contrast,
+                        r->p_gamma,     r->p_gamma_inverted, r->p_low_resolution,
+                        r->p_mirror[0], r->p_mirror[1],      r->p_mirror[2],
+                        r->p_operator,  r->p_remove};
+    bool only = true;
+
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        only &= p[i] == 0;
+    return only;
+}
+
+/* The augmentation rules for what is made; neighbouring slices become a patch that is augmented
+ * in-plane. */
 static volt_augment_rules stack_rules(const volt_sampler_options *o)
 {
     volt_augment_rules r = o->rules;
 
+    volt_box_shape(r.patch, part_of(o));
     if (slices_of(o) > 1) {
         r.patch[0] = o->slices;
         r.in_plane = r.slices_apart = true;
@@ -70,24 +95,13 @@ static void initial_patch(int64_t out[3], const volt_sampler_options *o,
     }
 }
 
-static int64_t source_voxels(const volt_sampler_options *o)
-{
-    const volt_augment_rules rules = stack_rules(o);
-    int64_t initial[3];
-
-    initial_patch(initial, o, &rules);
-    return voxels_of(initial);
-}
-
 size_t volt_sampler_bytes(const volt_sampler_options *o)
 {
     const volt_augment_rules rules = stack_rules(o);
-    const size_t maps = rules.prior_labels > 0 ? 2 : 1;
-    const size_t voxel = (size_t)rules.channels * sizeof(float) + maps * sizeof(int16_t);
     const size_t stack =
         slices_of(o) > 1 ? (size_t)voxels_of(rules.patch) * sizeof(int16_t) : 0;
 
-    return (size_t)source_voxels(o) * voxel + stack + volt_augment_scratch_bytes(&rules);
+    return stack + augment_drawn_scratch_bytes(&rules);
 }
 
 volt_status volt_sampler_check(const volt_sampler_options *o)
@@ -108,6 +122,10 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
         return volt_fail(VOLT_EINVAL,
                          "samples with %d labels of a previous stage; 0 to %d are supported",
                          o->rules.prior_labels, VOLT_AUGMENT_MAX_PRIOR_LABELS);
+    if (!volt_box_is_empty(o->part) &&
+        (!volt_box_contains(volt_box_of_shape(o->rules.patch), o->part) ||
+         !volt_sampler_only_cuts(o)))
+        return volt_fail(VOLT_EINVAL, "a part of samples that are augmented or smaller");
     voxels = volt_sampler_channels(o);
     for (int a = 0; a < 3; a++) {
         if (o->rules.patch[a] < 1 || volt_mul_i64(&voxels, voxels, o->rules.patch[a]) ||
@@ -227,6 +245,23 @@ static volt_status check_files(const volt_sample_case *c)
     return st == VOLT_OK && c->prior ? check_file(c, c->prior) : st;
 }
 
+/* Takes the pages of a mapped case out of this process: they stay in the system's cache, which
+ * all ranks of a host have in common. */
+static void unmap_pages(const volt_sample_case *c)
+{
+    const volt_stored_case *parts[] = {c->stored, c->prior};
+
+    for (int i = 0; i < 2 && c->owned; i++) {
+        const volt_stored_case *p = parts[i];
+        const size_t voxels = p ? (size_t)voxels_of(p->shape) : 0;
+
+        if (p && p->data)
+            volt_map_dontneed(p->data, (size_t)p->channels * voxels * sizeof *p->data);
+        if (p && p->labels)
+            volt_map_dontneed(p->labels, voxels * volt_dtype_bytes(p->label_dtype));
+    }
+}
+
 static volt_status verify_once(volt_sample_case *c)
 {
     volt_status st = VOLT_OK;
@@ -245,29 +280,19 @@ static volt_status verify_once(volt_sample_case *c)
 volt_status volt_sampler_open(volt_sampler **out, const volt_sampler_options *options)
 {
     volt_sampler *s = NULL;
-    size_t voxels;
     volt_status st;
 
     VOLT_TRY(st, done, volt_sampler_check(options));
-    voxels = (size_t)source_voxels(options);
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a sampler"));
     s->options = *options;
     s->rules = stack_rules(options);
     initial_patch(s->initial, options, &options->rules);
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&s->image, voxels * (size_t)s->rules.channels, sizeof *s->image,
-                             "a sample with margin"));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a sample with margin"));
-    if (s->rules.prior_labels > 0)
-        VOLT_TRY(st, done,
-                 volt_alloc_zero(&s->prior, voxels, sizeof *s->prior, "a sample with margin"));
     if (slices_of(options) > 1)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->stack, (size_t)voxels_of(s->rules.patch), sizeof *s->stack,
                                  "a sample's labels"));
     VOLT_TRY(st, done,
-             volt_alloc(&s->scratch, volt_augment_scratch_bytes(&s->rules),
+             volt_alloc(&s->scratch, augment_drawn_scratch_bytes(&s->rules),
                         "scratch of augmentation"));
     *out = s;
     s = NULL;
@@ -282,9 +307,6 @@ void volt_sampler_close(volt_sampler *s)
         return;
     volt_free(s->scratch);
     volt_free(s->stack);
-    volt_free(s->prior);
-    volt_free(s->labels);
-    volt_free(s->image);
     volt_free(s);
 }
 
@@ -406,70 +428,56 @@ static void draw_corner(int64_t corner[3], const volt_sampler *s, const volt_sam
 
 /* ---- what ---- */
 
-/* Reads a box of labels, -1 outside. */
-static volt_status read_labels(int16_t *out, const volt_stored_case *stored, volt_box box)
+/* The first label of a row that is not one of the classes; -1 if there is none. */
+static int wrong_label(const volt_sampler_options *o, const augment_voxels *labels,
+                       int64_t first, int64_t last)
 {
-    volt_volume labels = {.dtype = stored->label_dtype, .data = (void *)stored->labels};
-
-    memcpy(labels.grid.n, stored->shape, sizeof labels.grid.n);
-    labels.grid.channels = 1;
-    return volt_patch_read_labels(out, box, &labels, -1);
-}
-
-/* One box of all channels into the sampler's buffers, which have room for `depth` boxes'
- * slices, at `slice`. 0 and -1 outside the case. */
-static volt_status read_slices(volt_sampler *s, const volt_stored_case *stored, volt_box box,
-                               int64_t slice, int64_t depth)
-{
-    const int64_t voxels = voxels_of(stored->shape), count = volt_box_voxels(box);
-    volt_volume image = {.dtype = VOLT_F32};
-    volt_status st;
-
-    memcpy(image.grid.n, stored->shape, sizeof image.grid.n);
-    image.grid.channels = 1;
-    for (int64_t c = 0; c < stored->channels; c++) {
-        image.data = (void *)(stored->data + c * voxels);
-        VOLT_TRY(st, done,
-                 volt_patch_read(s->image + (c * depth + slice) * count, box, &image, 0));
+    for (int64_t i = first; i < last; i++) {
+        const int v = labels->dtype == VOLT_I8 ? ((const int8_t *)labels->data)[i]
+                                               : ((const int16_t *)labels->data)[i];
+        if (v < -1 || (v >= o->classes && v != o->ignore))
+            return v;
     }
-    st = read_labels(s->labels + slice * count, stored, box);
-done:
-    return st;
+    return -1;
 }
 
-/* Reads the box of image and labels. Neighbouring slices beyond the case repeat its first or
- * last one. */
-static volt_status read_box(volt_sampler *s, const volt_sample_case *c, volt_box box)
+/* Labels that a sample reads must be classes. */
+static volt_status check_labels(const volt_sampler_options *o, const volt_sample_case *c,
+                                const augment_window *w)
 {
-    const volt_sampler_options *o = &s->options;
-    const int64_t depth = slices_of(o), last = c->stored->shape[0] - 1;
-    volt_status st = VOLT_OK;
+    const int64_t *e = w->extent;
+    volt_box box = volt_box_at(w->low, w->shape);
 
-    if (depth == 1) {
-        st = read_slices(s, c->stored, box, 0, 1);
-        if (st == VOLT_OK && s->prior)
-            st = read_labels(s->prior, c->prior, box);
-    } else {
-        for (int64_t k = 0; k < depth && st == VOLT_OK; k++) {
-            const int64_t z = box.low[0] + k < 0      ? 0
-                              : box.low[0] + k > last ? last
-                                                      : box.low[0] + k;
-            volt_box one = box;
-
-            one.low[0] = z;
-            one.high[0] = z + 1;
-            st = read_slices(s, c->stored, one, k, depth);
-            if (st == VOLT_OK && s->prior)
-                st = read_labels(s->prior + k * volt_box_voxels(one), c->prior, one);
+    if (w->repeat && box.low[0] >= e[0])
+        box.low[0] = e[0] - 1;
+    if (w->repeat && box.high[0] <= 0)
+        box.high[0] = 1;
+    box = volt_box_intersect(box, volt_box_of_shape(e));
+    for (int64_t z = box.low[0]; z < box.high[0]; z++) {
+        for (int64_t y = box.low[1]; y < box.high[1]; y++) {
+            const int64_t row = (z * e[1] + y) * e[2];
+            const int v = wrong_label(o, &w->labels, row + box.low[2], row + box.high[2]);
+            if (v != -1)
+                return volt_fail(VOLT_EDATA, "case %s: label %d is not one of the %lld classes",
+                                 c->name, v, (long long)o->classes);
         }
     }
-    for (int64_t i = 0; st == VOLT_OK && i < volt_box_voxels(box); i++) {
-        const int v = s->labels[i];
-        if (v < -1 || (v >= o->classes && v != o->ignore))
-            st = volt_fail(VOLT_EDATA, "case %s: label %d is not one of the %lld classes",
-                           c->name, v, (long long)o->classes);
-    }
-    return st;
+    return VOLT_OK;
+}
+
+/* The case as a source of samples, read where it lies. Neighbouring slices beyond it repeat its
+ * first or last one. */
+static augment_window window_of(const volt_sampler *s, const volt_sample_case *c)
+{
+    const volt_stored_case *stored = c->stored;
+    augment_window w = {.image = stored->data,
+                        .labels = {stored->labels, stored->label_dtype},
+                        .repeat = slices_of(&s->options) > 1};
+
+    if (s->rules.prior_labels > 0)
+        w.prior_mask = (augment_voxels){c->prior->labels, c->prior->label_dtype};
+    memcpy(w.extent, stored->shape, sizeof w.extent);
+    return w;
 }
 
 /* Extents of the source that the draw reads; a whole case needs no margin. */
@@ -483,12 +491,13 @@ static void source_shape(int64_t out[3], const volt_sampler *s, const volt_augme
 volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, int64_t corner[3],
                               volt_sample_case *c, const volt_sample_draw *draw)
 {
-    const int64_t *patch = s->options.rules.patch, plane = voxels_of(patch);
-    volt_augment_source source = {
-        .image = s->image, .labels = s->labels, .prior_mask = s->prior};
+    const volt_sampler_options *o = &s->options;
+    const int64_t plane = volt_sampler_voxels(o);
+    const bool parted = !volt_box_is_empty(o->part);
+    augment_window source = window_of(s, c);
     volt_rng where = draw->where, change = draw->change;
     volt_augment_draw *d = &s->drawn;
-    int64_t at[3], low[3];
+    int64_t at[3];
     volt_status st;
 
     VOLT_TRY(st, done, verify_once(c));
@@ -496,17 +505,19 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
     volt_augment_draw_make(d, &s->rules, &change, &draw->noise);
     source_shape(source.shape, s, d);
     for (int a = 0; a < 3; a++) {
-        low[a] = at[a] + s->initial[a] / 2 - source.shape[a] / 2;
-        corner[a] = at[a] + s->initial[a] / 2 - patch[a] / 2;
+        source.low[a] = at[a] + s->initial[a] / 2 - source.shape[a] / 2;
+        corner[a] = at[a] + s->initial[a] / 2 - o->rules.patch[a] / 2;
+        if (parted && !(a == 0 && source.repeat))
+            source.low[a] = corner[a] + o->part.low[a];
     }
-    VOLT_TRY(st, done, read_box(s, c, volt_box_at(low, source.shape)));
+    VOLT_TRY(st, done, check_labels(o, c, &source));
     VOLT_TRY(st, done,
-             volt_augment_apply(image, s->stack ? s->stack : labels, &source, &s->rules, d,
-                                s->scratch));
+             augment_apply_window(image, s->stack ? s->stack : labels, &source, &s->rules, d,
+                                  s->scratch));
     VOLT_TRY(st, done, check_files(c));
+    unmap_pages(c);
     if (s->stack)
-        memcpy(labels, s->stack + s->options.slices / 2 * plane,
-               (size_t)plane * sizeof *labels);
+        memcpy(labels, s->stack + o->slices / 2 * plane, (size_t)plane * sizeof *labels);
 done:
     return st;
 }

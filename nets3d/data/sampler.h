@@ -23,6 +23,7 @@
 #include "base/status.h"
 #include "io/case_store.h"
 #include "volume/augment.h"
+#include "volume/box.h"
 VOLT_BEGIN_DECLS
 
 /* Plain value. */
@@ -33,14 +34,20 @@ typedef struct volt_sampler_options {
     const uint8_t *regions;   /* (classes, region_count): 1 where the label belongs to the
                                * region; NULL = samples are forced to labels. Borrowed */
     int region_count;
-    int slices; /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1 */
-    bool whole; /* cases are centred in the patch along every axis where they fit */
+    int slices;    /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1 */
+    bool whole;    /* cases are centred in the patch along every axis where they fit */
+    volt_box part; /* of the patch: only this of each sample is made, by rules that change
+                    * nothing; empty = all. With slices, all of them */
 } volt_sampler_options;
 
 /* VOLT_EINVAL names what is out of range. */
 VOLT_MUST_USE volt_status volt_sampler_check(const volt_sampler_options *options);
 /* Network channels of a sample: (channels + rules.prior_labels) * slices. */
 int64_t volt_sampler_channels(const volt_sampler_options *options);
+/* Voxels of a sample, or of the part that is made. */
+int64_t volt_sampler_voxels(const volt_sampler_options *options);
+/* Whether samples are cut out unchanged, so that a part can be made without the rest. */
+bool volt_sampler_only_cuts(const volt_sampler_options *options);
 
 /* A case to cut samples from. */
 typedef struct volt_sample_case volt_sample_case;

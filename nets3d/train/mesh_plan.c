@@ -240,13 +240,14 @@ static double count_trainer(volt_mesh_row *row, const search *s, const volt_box 
     row->turns = places_of(row->size);
     for (int i = 0; i < row->turns; i++) {
         const volt_link *link = volt_links_between(links, row->rank, i);
-        const size_t bytes =
-            volt_feed_box_bytes(row->samples, volt_network_in_channels(s->net), box[i]);
+        const volt_traffic sent =
+            volt_feed_box_traffic(row->samples, volt_network_in_channels(s->net), box[i]);
 
         if (i == row->rank)
             continue;
-        row->boxes = volt_traffic_add(row->boxes, (volt_traffic){1, (int64_t)bytes});
-        boxes_s += link->latency_s + (double)bytes / link->bytes_per_s;
+        row->boxes = volt_traffic_add(row->boxes, sent);
+        boxes_s +=
+            (double)sent.messages * link->latency_s + (double)sent.bytes / link->bytes_per_s;
     }
     return (double)s->recipe.accumulate * boxes_s +
            (double)volt_rounds_sum_f64(ranks) * volt_links_slowest(links, ranks, 1)->latency_s;

@@ -1,11 +1,8 @@
 /* One sample, in nnU-Net's order of steps.
  *
- * Rotation, scaling and mirroring are a single resampling: each voxel of the patch is read from
- * the source once, at its final position, whereas nnU-Net resamples a patch of its own and
- * mirrors it later. Nothing is computed for voxels that are cropped away, and intensities are
- * interpolated only once. Labels and the prior mask follow the same lines through the source.
- * The intensity steps then work channel by channel, in place, in memory that the caller
- * provides: training allocates nothing per sample.
+ * Rotation, scaling and mirroring are a single resampling (sample.c). The intensity steps then
+ * work channel by channel, in place, in memory that the caller provides: training allocates
+ * nothing per sample.
  */
 #include "volume/augment.h"
 
@@ -15,7 +12,6 @@
 #include "base/threads.h"
 #include "volume/augment/augment_internal.h"
 #include "volume/augment/prior_mask.h"
-#include "volume/grid/half.h"
 
 #define MAX_TAPS 31 /* of a blur kernel */
 
@@ -33,25 +29,11 @@ static const augment_kernels *kernels(void)
     }
 }
 
-/* A label map that is cropped or resampled along with the image. */
-typedef struct label_map {
-    const int16_t *in; /* of the source's shape */
-    int16_t *out;      /* of the patch */
-} label_map;
-
-/* One sample: its inputs, the patch, and scratch memory. */
-typedef struct job {
-    const augment_kernels *k;
-    const volt_augment_source *source;
-    const volt_augment_rules *rules;
-    const volt_augment_draw *draw;
-    const int64_t *n; /* the patch: z, y, x */
-    int64_t voxels;
-    float *image;
-    label_map map[2]; /* the labels, the prior mask */
-    int maps;
-    float *scratch;
-} job;
+/* Rows along x for resampling. */
+static size_t row_bytes(const int64_t n[3])
+{
+    return 4 * (size_t)n[2] * sizeof(float);
+}
 
 /* Up to one channel, and tables and rows along each axis. A multiple of 16 bytes. */
 static size_t transform_bytes(const int64_t n[3])
@@ -69,243 +51,12 @@ size_t volt_augment_scratch_bytes(const volt_augment_rules *rules)
            (r.prior_labels > 0 ? augment_prior_mask_bytes(r.patch) : 0);
 }
 
-/* 1. rotation, scaling and mirroring: one linear resampling ------------------------------- */
-
-/* Copies one row from the centre of the source, mirrored. */
-static void crop_row(const job *j, int64_t z, int64_t y, const int64_t low[3])
+size_t augment_drawn_scratch_bytes(const volt_augment_rules *rules)
 {
-    const int64_t *n = j->n, *s = j->source->shape;
-    const bool *mirror = j->draw->mirror;
-    const int64_t sz = low[0] + (mirror[0] ? n[0] - 1 - z : z);
-    const int64_t sy = low[1] + (mirror[1] ? n[1] - 1 - y : y);
-    const int64_t from = (sz * s[1] + sy) * s[2] + low[2], to = (z * n[1] + y) * n[2];
+    const volt_augment_rules r = volt_augment_rules_known(rules);
+    const bool copies = r.p_blur > 0 || r.p_low_resolution > 0 || r.prior_labels > 0;
 
-    for (int32_t c = 0; c < j->rules->channels; c++) {
-        const float *in = j->source->image + c * s[0] * s[1] * s[2] + from;
-        float *out = j->image + c * j->voxels + to;
-
-        if (mirror[2])
-            j->k->reverse(out, in, n[2]);
-        else
-            memcpy(out, in, (size_t)n[2] * sizeof *out);
-    }
-    for (int m = 0; m < j->maps; m++) {
-        const int16_t *in = j->map[m].in + from;
-        int16_t *out = j->map[m].out + to;
-
-        if (mirror[2])
-            j->k->reverse_labels(out, in, n[2]);
-        else
-            memcpy(out, in, (size_t)n[2] * sizeof *out);
-    }
-}
-
-/* The eight neighbours of a position: offsets into the source (-1 outside) and weights. */
-typedef struct corners {
-    int64_t at[8];
-    float weight[8];
-} corners;
-
-static void find_corners(corners *c, const augment_line *line, int64_t x)
-{
-    int64_t low[3];
-    double high_weight[3];
-
-    for (int a = 0; a < 3; a++) {
-        const double p = line->start[a] + (double)x * line->step[a];
-
-        low[a] = (int64_t)floor(p);
-        high_weight[a] = p - (double)low[a];
-    }
-    for (int k = 0; k < 8; k++) {
-        bool inside = true;
-
-        c->weight[k] = 1;
-        c->at[k] = 0;
-        for (int a = 0; a < 3; a++) {
-            const int high = k >> (2 - a) & 1;
-            const int64_t v = low[a] + high;
-
-            c->weight[k] *= (float)(high ? high_weight[a] : 1 - high_weight[a]);
-            inside &= v >= 0 && v < line->shape[a];
-            c->at[k] = c->at[k] * line->shape[a] + v;
-        }
-        if (!inside)
-            c->at[k] = -1;
-    }
-}
-
-/* The label with the largest weight, the lowest of equal ones. Weights are compared as half
- * precision multiples of 1/1000, as in nnU-Net's augmentation, so that near-ties are ties. */
-static int16_t vote(const int16_t label[8], const float weight[8])
-{
-    float best = -1;
-    int16_t winner = 0;
-
-    for (int i = 0; i < 8; i++) {
-        float sum = 0;
-
-        for (int k = 0; k < 8; k++)
-            sum += label[k] == label[i] ? weight[k] : 0;
-        sum = volt_round_to_half(1000 * sum);
-        if (sum > best || (sum == best && label[i] < winner)) {
-            best = sum;
-            winner = label[i];
-        }
-    }
-    return winner;
-}
-
-static int16_t label_at(const int16_t *in, const corners *c)
-{
-    int16_t label[8];
-
-    for (int k = 0; k < 8; k++)
-        label[k] = c->at[k] < 0 ? -1 : in[c->at[k]];
-    return vote(label, c->weight);
-}
-
-/* Whether all neighbours of `l` have its label: then no vote is needed. */
-static inline bool all_alike(const int16_t *l, const augment_line *line)
-{
-    const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
-    const int16_t v = l[0];
-    const bool near = (l[dx] == v) & (l[dy] == v) & (l[dy + dx] == v);
-
-    return near && (line->in_slice || ((l[dz] == v) & (l[dz + dx] == v) & (l[dz + dy] == v) &
-                                       (l[dz + dy + dx] == v)));
-}
-
-/* Labels of first <= x < last, all inside the source. Most have equal neighbours. */
-static void sample_labels(int16_t *out, const int16_t *in, const augment_line *line,
-                          const augment_row *row, int64_t first, int64_t last)
-{
-    for (int64_t x = first; x < last; x++) {
-        const int16_t *l = in + row->base[x];
-        corners c;
-
-        if (all_alike(l, line)) {
-            out[x] = l[0];
-        } else {
-            find_corners(&c, line, x);
-            out[x] = label_at(in, &c);
-        }
-    }
-}
-
-/* A position none of whose neighbours is in the source. */
-static bool is_beyond(const augment_line *line, int64_t x)
-{
-    for (int a = 0; a < 3; a++) {
-        const double p = line->start[a] + (double)x * line->step[a];
-
-        if (p <= -1 || p >= (double)line->shape[a])
-            return true;
-    }
-    return false;
-}
-
-/* A sample at or beyond the source's border, with zeros outside. */
-static void sample_outside(const job *j, const augment_line *line, int64_t to, int64_t x)
-{
-    const int64_t *s = line->shape;
-    corners c;
-
-    if (is_beyond(line, x)) {
-        for (int32_t channel = 0; channel < j->rules->channels; channel++)
-            j->image[channel * j->voxels + to + x] = 0;
-        for (int m = 0; m < j->maps; m++)
-            j->map[m].out[to + x] = -1;
-        return;
-    }
-    find_corners(&c, line, x);
-    for (int32_t channel = 0; channel < j->rules->channels; channel++) {
-        const float *in = j->source->image + channel * s[0] * s[1] * s[2];
-        float sum = 0;
-
-        for (int k = 0; k < 8; k++)
-            sum += c.at[k] < 0 ? 0 : c.weight[k] * in[c.at[k]];
-        j->image[channel * j->voxels + to + x] = sum;
-    }
-    for (int m = 0; m < j->maps; m++)
-        j->map[m].out[to + x] = label_at(j->map[m].in, &c);
-}
-
-static bool is_inside(const augment_line *line, int64_t x)
-{
-    for (int a = 0; a < 3; a++) {
-        const double p = line->start[a] + (double)x * line->step[a];
-
-        if (!(p >= 0 && p <= (double)(line->shape[a] - 1)))
-            return false;
-    }
-    return true;
-}
-
-/* The line through the source for row (z, y) of the patch. */
-static augment_line line_of(const job *j, int64_t z, int64_t y)
-{
-    const int64_t *n = j->n, *s = j->source->shape;
-    const int64_t at[3] = {z, y, 0};
-    double offset[3];
-    augment_line line;
-
-    for (int a = 0; a < 3; a++) {
-        offset[a] = (double)at[a] - 0.5 * (double)(n[a] - 1);
-        offset[a] = j->draw->mirror[a] ? -offset[a] : offset[a];
-    }
-    for (int a = 0; a < 3; a++) {
-        const double *m = j->draw->matrix[a];
-
-        line.start[a] =
-            m[0] * offset[0] + m[1] * offset[1] + m[2] * offset[2] + 0.5 * (double)(s[a] - 1);
-        line.step[a] = j->draw->mirror[2] ? -m[2] : m[2];
-        line.shape[a] = s[a];
-    }
-    line.in_slice = j->rules->in_plane; /* slices do not mix */
-    if (line.in_slice) {
-        line.start[0] = (double)(s[0] / 2 - n[0] / 2 + (j->draw->mirror[0] ? n[0] - 1 - z : z));
-        line.step[0] = 0;
-    }
-    line.stride[0] = s[0] > 1 ? (int32_t)(s[1] * s[2]) : 0;
-    line.stride[1] = s[1] > 1 ? (int32_t)s[2] : 0;
-    line.stride[2] = s[2] > 1;
-    return line;
-}
-
-static void sample_row(const job *j, int64_t z, int64_t y, const augment_row *row)
-{
-    const int64_t *n = j->n, *s = j->source->shape, to = (z * n[1] + y) * n[2];
-    const augment_line line = line_of(j, z, y);
-    int64_t first = 0, last = n[2];
-
-    while (first < last && !is_inside(&line, first))
-        sample_outside(j, &line, to, first++);
-    while (last > first && !is_inside(&line, last - 1))
-        sample_outside(j, &line, to, --last);
-    j->k->locate(row, &line, first, last);
-    for (int32_t c = 0; c < j->rules->channels; c++)
-        j->k->interpolate(j->image + c * j->voxels + to,
-                          j->source->image + c * s[0] * s[1] * s[2], row, &line, first, last);
-    for (int m = 0; m < j->maps; m++)
-        sample_labels(j->map[m].out + to, j->map[m].in, &line, row, first, last);
-}
-
-static void sample(const job *j)
-{
-    const int64_t *n = j->n, *s = j->source->shape;
-    const int64_t low[3] = {s[0] / 2 - n[0] / 2, s[1] / 2 - n[1] / 2, s[2] / 2 - n[2] / 2};
-    const augment_row row = {(int32_t *)(void *)j->scratch,
-                             {j->scratch + n[2], j->scratch + 2 * n[2], j->scratch + 3 * n[2]}};
-
-    for (int64_t z = 0; z < n[0]; z++) {
-        for (int64_t y = 0; y < n[1]; y++) {
-            if (j->draw->spatial)
-                sample_row(j, z, y, &row);
-            else
-                crop_row(j, z, y, low);
-        }
-    }
+    return copies ? volt_augment_scratch_bytes(rules) : row_bytes(r.patch);
 }
 
 /* 3. Gaussian blur --------------------------------------------------------------------------
@@ -338,7 +89,7 @@ static int64_t reflect(int64_t i, int64_t n)
 }
 
 /* Blurs `count` rows of nx voxels, `stride` apart, across rows; tmp holds them all. */
-static void blur_across(const job *j, float *first, int64_t count, int64_t stride,
+static void blur_across(const augment_job *j, float *first, int64_t count, int64_t stride,
                         const float *weight, int taps, float *tmp)
 {
     const int64_t nx = j->n[2];
@@ -353,7 +104,8 @@ static void blur_across(const job *j, float *first, int64_t count, int64_t strid
     }
 }
 
-static void blur_along(const job *j, float *row, const float *weight, int taps, float *tmp)
+static void blur_along(const augment_job *j, float *row, const float *weight, int taps,
+                       float *tmp)
 {
     const int64_t nx = j->n[2], radius = taps / 2;
     const float *in[MAX_TAPS];
@@ -368,7 +120,7 @@ static void blur_along(const job *j, float *row, const float *weight, int taps, 
     j->k->weigh(row, in, weight, taps, nx);
 }
 
-static void blur(const job *j, float *x, const double sigma[3])
+static void blur(const augment_job *j, float *x, const double sigma[3])
 {
     const int64_t *n = j->n, plane = n[1] * n[2];
     float weight[MAX_TAPS];
@@ -392,7 +144,7 @@ static void blur(const job *j, float *x, const double sigma[3])
 
 /* 4, 5. brightness and contrast: one pass -------------------------------------------------- */
 
-static void change_contrast(const job *j, float *x, double brightness, double contrast)
+static void change_contrast(const augment_job *j, float *x, double brightness, double contrast)
 {
     const float factor = (float)brightness;
 
@@ -450,7 +202,7 @@ static pyramid make_pyramid(float **memory, int64_t n, double scale, bool mirror
     return l;
 }
 
-static void lower_resolution(const job *j, float *x, double scale)
+static void lower_resolution(const augment_job *j, float *x, double scale)
 {
     const int64_t *n = j->n;
     float *memory = j->scratch;
@@ -491,7 +243,7 @@ static void lower_resolution(const job *j, float *x, double scale)
 
 /* Gamma on the range 0..1, then mean and deviation are restored; sign -1: of the inverted
  * image. */
-static void change_gamma(const job *j, float *x, double gamma, float sign)
+static void change_gamma(const augment_job *j, float *x, double gamma, float sign)
 {
     const augment_moments m = j->k->moments(x, j->voxels);
     const float low = sign > 0 ? m.min : -m.max, range = m.max - m.min;
@@ -507,7 +259,7 @@ static void change_gamma(const job *j, float *x, double gamma, float sign)
 /* All ----------------------------------------------------------------------------------------
  */
 
-static void change_channel(const job *j, int32_t channel)
+static void change_channel(const augment_job *j, int32_t channel)
 {
     const volt_augment_channel *c = &j->draw->channel[channel];
     const int16_t *labels = j->map[0].out; /* the labels, if the source has any */
@@ -532,13 +284,13 @@ static void change_channel(const job *j, int32_t channel)
         change_gamma(j, x, c->gamma_inverted, -1);
     if (c->gamma > 0)
         change_gamma(j, x, c->gamma, 1);
-    if (j->source->labels && labels && j->rules->zero_outside[channel]) {
+    if (j->source->labels.data && labels && j->rules->zero_outside[channel]) {
         for (int64_t i = 0; i < j->voxels; i++)
             x[i] = labels[i] < 0 ? 0 : x[i];
     }
 }
 
-static volt_status check(const volt_augment_source *source, const volt_augment_rules *rules,
+static volt_status check(const augment_window *source, const volt_augment_rules *rules,
                          const volt_augment_draw *draw)
 {
     const int64_t *s = source->shape, *n = rules->patch;
@@ -547,10 +299,10 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
         return volt_fail(VOLT_EINVAL, "augmentation of %d channels, not 1..%d", rules->channels,
                          VOLT_AUGMENT_MAX_CHANNELS);
     if (rules->prior_labels < 0 || rules->prior_labels > VOLT_AUGMENT_MAX_PRIOR_LABELS ||
-        (rules->prior_labels > 0) != (source->prior_mask != NULL))
+        (rules->prior_labels > 0) != (source->prior_mask.data != NULL))
         return volt_fail(VOLT_EINVAL, "augmentation with %d prior label%s and %s prior mask",
                          rules->prior_labels, volt_s(rules->prior_labels),
-                         source->prior_mask ? "a" : "no");
+                         source->prior_mask.data ? "a" : "no");
     for (int a = 0; a < 3; a++) {
         if (n[a] < 1 || s[a] < 1 || (!draw->spatial && s[a] < n[a]))
             return volt_fail(VOLT_EINVAL,
@@ -567,9 +319,9 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
 }
 
 /* 12. the prior mask as one-hot channels */
-static void add_prior_mask(const job *j)
+static void add_prior_mask(const augment_job *j)
 {
-    const label_map *m = &j->map[j->maps - 1];
+    const augment_map *m = &j->map[j->maps - 1];
     float *hot = j->image + j->rules->channels * j->voxels;
     void *scratch = (char *)j->scratch + transform_bytes(j->n);
 
@@ -581,9 +333,9 @@ static void add_prior_mask(const job *j)
     }
 }
 
-volt_status volt_augment_apply(float *image, int16_t *labels, const volt_augment_source *source,
-                               const volt_augment_rules *rules, const volt_augment_draw *draw,
-                               void *scratch)
+volt_status augment_apply_window(float *image, int16_t *labels, const augment_window *source,
+                                 const volt_augment_rules *rules, const volt_augment_draw *draw,
+                                 void *scratch)
 {
     volt_augment_rules r;
     const int64_t *n = r.patch;
@@ -593,26 +345,39 @@ volt_status volt_augment_apply(float *image, int16_t *labels, const volt_augment
         st = check(source, &r, draw);
     if (st != VOLT_OK)
         return st;
-    job j = {.k = kernels(),
-             .source = source,
-             .rules = &r,
-             .draw = draw,
-             .n = n,
-             .voxels = n[0] * n[1] * n[2],
-             .image = image,
-             .scratch = scratch};
-    if (source->labels)
-        j.map[j.maps++] = (label_map){source->labels, labels};
-    if (source->prior_mask)
+    augment_job j = {.k = kernels(),
+                     .source = source,
+                     .rules = &r,
+                     .draw = draw,
+                     .n = n,
+                     .voxels = n[0] * n[1] * n[2],
+                     .image = image,
+                     .scratch = scratch};
+    if (source->labels.data)
+        j.map[j.maps++] = (augment_map){source->labels, labels};
+    if (source->prior_mask.data)
         j.map[j.maps++] =
-            (label_map){source->prior_mask,
-                        augment_prior_mask_map((char *)scratch + transform_bytes(n), n)};
-    sample(&j);
+            (augment_map){source->prior_mask,
+                          augment_prior_mask_map((char *)scratch + transform_bytes(n), n)};
+    augment_sample(&j);
     for (int32_t c = 0; c < r.channels; c++)
         change_channel(&j, c);
-    for (int64_t i = 0; source->labels && i < j.voxels; i++)
+    for (int64_t i = 0; source->labels.data && i < j.voxels; i++)
         labels[i] = labels[i] < 0 ? 0 : labels[i];
-    if (source->prior_mask)
+    if (source->prior_mask.data)
         add_prior_mask(&j);
     return VOLT_OK;
+}
+
+volt_status volt_augment_apply(float *image, int16_t *labels, const volt_augment_source *source,
+                               const volt_augment_rules *rules, const volt_augment_draw *draw,
+                               void *scratch)
+{
+    augment_window window = {.image = source->image,
+                             .labels = {source->labels, VOLT_I16},
+                             .prior_mask = {source->prior_mask, VOLT_I16}};
+
+    memcpy(window.extent, source->shape, sizeof window.extent);
+    memcpy(window.shape, source->shape, sizeof window.shape);
+    return augment_apply_window(image, labels, &window, rules, draw, scratch);
 }

@@ -12,25 +12,15 @@ static void reverse(float *restrict out, const float *restrict in, int64_t n)
         out[i] = in[n - 1 - i];
 }
 
-static void reverse_labels(int16_t *restrict out, const int16_t *restrict in, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        out[i] = in[n - 1 - i];
-}
-
 static void locate(const augment_row *row, const augment_line *l, int64_t first, int64_t last)
 {
     int32_t *restrict base = row->base;
-    const int32_t slice =
-        l->in_slice ? (int32_t)l->start[0] * (int32_t)(l->shape[1] * l->shape[2]) : 0;
 
     for (int64_t x = first; x < last; x++)
-        base[x] = slice;
+        base[x] = l->first;
     for (int a = l->in_slice ? 1 : 0; a < 3; a++) {
         const double top = l->shape[a] > 2 ? (double)(l->shape[a] - 2) : 0;
-        const int32_t stride = a == 0   ? (int32_t)(l->shape[1] * l->shape[2])
-                               : a == 1 ? (int32_t)l->shape[2]
-                                        : 1;
+        const int32_t stride = l->stride[a];
         const double start = l->start[a], step = l->step[a];
         float *restrict weight = row->weight[a];
 
@@ -292,7 +282,6 @@ const augment_kernels *VOLT_ISA_NAME(volt_augment_kernels)(void)
 {
     static const augment_kernels kernels = {
         .reverse = reverse,
-        .reverse_labels = reverse_labels,
         .locate = locate,
         .interpolate = interpolate,
         .add_noise = add_noise,

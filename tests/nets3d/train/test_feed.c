@@ -29,23 +29,23 @@ typedef struct task {
     int batches;
 } task;
 
-static int64_t offset_of(int64_t z, int64_t y, int64_t x)
+static int64_t offset_of(const int64_t n[3], int64_t z, int64_t y, int64_t x)
 {
-    return (z * patch[1] + y) * patch[2] + x;
+    return (z * n[1] + y) * n[2] + x;
 }
 
 /* Number of voxels of the box that differ from the whole. */
 static int64_t differing(const volt_batch *part, const volt_batch *whole, int64_t samples,
-                         volt_box box)
+                         const int64_t shape[3], volt_box box)
 {
     int64_t wrong = 0, at = 0;
 
     for (int64_t n = 0; n < samples; n++) {
-        const int64_t first = n * patch[0] * patch[1] * patch[2];
+        const int64_t first = n * shape[0] * shape[1] * shape[2];
         for (int64_t z = box.low[0]; z < box.high[0]; z++) {
             for (int64_t y = box.low[1]; y < box.high[1]; y++) {
                 for (int64_t x = box.low[2]; x < box.high[2]; x++, at++) {
-                    const int64_t from = first + offset_of(z, y, x);
+                    const int64_t from = first + offset_of(shape, z, y, x);
                     wrong += memcmp(&part->image[at], &whole->image[from], sizeof(float)) != 0;
                     wrong += part->labels[at] != whole->labels[from];
                 }
@@ -72,7 +72,7 @@ static volt_status compare(volt_comm *comm, void *context)
         VOLT_TRY(st, done, volt_loader_next(loader, &whole));
         VOLT_TRY(st, done, volt_feed_next(feed, &part));
         if (part.number != whole.number || part.part != whole.part ||
-            differing(&part, &whole, samples, box) != 0) {
+            differing(&part, &whole, samples, t->options->rules.patch, box) != 0) {
             st = volt_fail(VOLT_EDATA, "batch %d differs", i);
             goto done;
         }
@@ -111,7 +111,24 @@ static void boxes_are_those_of_whole_samples(void **state)
         o.validation = true;
         o.threads = 2;
         assert_ok(volt_ranks_run(ranks[i], compare, &t));
+        o.rules = volt_augment_rules_none(patch, 1); /* each rank cuts its own box */
+        assert_ok(volt_ranks_run(ranks[i], compare, &t));
     }
+}
+
+/* Boxes of more than one message. */
+static void large_boxes_are_those_of_whole_samples(void **state)
+{
+    static const int64_t large[3] = {90, 128, 128};
+    static const volt_box two[] = {{{0, 0, 0}, {90, 64, 128}}, {{0, 64, 0}, {90, 128, 128}}};
+    volt_loader_options o = loader_for(*state);
+    task t = {&o, two, 2};
+
+    o.batch = 2;
+    o.rules = volt_augment_rules_none(large, 1);
+    assert_int_equal(volt_feed_box_traffic(2, 1, two[0]).messages, 3);
+    assert_int_equal(volt_feed_box_traffic(2, 1, two[0]).bytes, 2 * 90 * 64 * 128 * 6);
+    assert_ok(volt_ranks_run(2, compare, &t));
 }
 
 /* The failure of the rank that makes a batch reaches those that wait for their boxes. */
@@ -160,12 +177,38 @@ static void a_feeds_memory_is_announced(void **state)
     assert_ok(
         volt_ranks_run(1, count_bytes, &(task){&o, &(volt_box){{0, 0, 0}, {8, 6, 10}}, 0}));
     assert_ok(volt_ranks_run(2, count_bytes, &t));
+    o.validation = true;
+    o.rules = volt_augment_rules_none(patch, 1);
+    assert_ok(volt_ranks_run(2, count_bytes, &t));
+}
+
+/* Of a sample of 4 channels that four ranks split, a rank holds one whole, a channel to augment
+ * with and its own box; for validation only the box. */
+static void ranks_hold_little_more_than_a_sample(void **state)
+{
+    static const int64_t brain[3] = {160, 240, 240};
+    static const volt_box quarter = {{0, 0, 0}, {80, 120, 240}};
+    const size_t channel = 160 * 240 * 240 * sizeof(float), mib = 1 << 20;
+    const size_t sample = 4 * channel + channel / 2;
+    volt_loader_options o = loader_for(*state);
+
+    o.batch = 1;
+    o.rules = volt_augment_rules_nnunet(brain, 4);
+    assert_true(volt_feed_bytes(&o, 4, quarter) < sample + channel + sample / 4 + 5 * mib);
+    assert_true(volt_feed_bytes(&o, 1, quarter) < 2 * sample + channel + mib);
+    o.validation = true;
+    o.ring = 1;
+    o.rules = volt_augment_rules_none(brain, 4);
+    assert_true(volt_feed_bytes(&o, 4, quarter) < sample / 4 + mib);
+    assert_true(volt_feed_bytes(&o, 1, quarter) < sample + mib);
 }
 
 int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(boxes_are_those_of_whole_samples),
+        cmocka_unit_test(large_boxes_are_those_of_whole_samples),
+        cmocka_unit_test(ranks_hold_little_more_than_a_sample),
         cmocka_unit_test(a_bad_case_reaches_the_whole_group),
         cmocka_unit_test(a_feeds_memory_is_announced),
     };
