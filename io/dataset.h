@@ -232,6 +232,8 @@ VOLT_API volt_grid volt_case_grid(const volt_image_header *header);
  * volt_image_read's errors. NaN voxels are left to volt_dataset_check. */
 VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dataset_info *info,
                          int threads);
+/* VOLT_EDATA where a channel of that image is NaN or infinite: names the channel's file. */
+VOLT_CALL volt_case_check_finite(const volt_case *c, const volt_volume *image, int threads);
 
 /* The file ending of masks predicted for this data set: its own, as in nnU-Net; where that
  * cannot hold masks without loss (JPEG), ".png" for pictures, else ".nii.gz". Borrowed. */

@@ -359,6 +359,25 @@ done:
     return st;
 }
 
+volt_status volt_case_check_finite(const volt_case *c, const volt_volume *image, int threads)
+{
+    const size_t bytes = volt_volume_bytes(image) / (size_t)image->grid.channels;
+    volt_volume channel = *image;
+
+    channel.grid.channels = 1;
+    for (int i = 0; i < image->grid.channels; i++) {
+        volt_value_range range;
+
+        channel.data = (char *)image->data + (size_t)i * bytes;
+        range = volt_volume_range(&channel, threads);
+        if (range.not_finite > 0)
+            return volt_fail(VOLT_EDATA, "%s is NaN or infinite in %lld voxel%s",
+                             c->file[i < c->files ? i : 0], (long long)range.not_finite,
+                             volt_s(range.not_finite));
+    }
+    return VOLT_OK;
+}
+
 /* -- Masks to write --------------------------------------------------------------- */
 
 const char *volt_mask_ending(const volt_dataset_info *info)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
-#include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/case_workers.h"
 #include "nets3d/plan/data_key.h"
@@ -77,19 +76,13 @@ static volt_status extract_case(void *context, int64_t index, int threads)
     case_part *part = &e->cases[index];
     volt_case_data d = {0};
     volt_volume *mask = NULL;
-    volt_value_range range;
     volt_box box;
     volt_status st;
 
     if (!c->label_file)
         return volt_fail(VOLT_EDATA, "%s: case %s has no labels", e->ds->folder, c->id);
     VOLT_TRY(st, done, volt_case_read(&d, c, &e->ds->info, threads));
-    range = volt_volume_range(d.image, threads);
-    if (range.not_finite > 0) {
-        st = volt_fail(VOLT_EDATA, "%s is NaN or infinite in %lld voxel%s", c->file[0],
-                       (long long)range.not_finite, volt_s(range.not_finite));
-        goto done;
-    }
+    VOLT_TRY(st, done, volt_case_check_finite(c, d.image, threads));
     VOLT_TRY(st, done, volt_mask_nonzero(&mask, d.image, threads));
     box = volt_mask_box(mask, threads); /* holes do not change it */
     volt_box_shape(part->shape, box);

@@ -121,6 +121,7 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
                     c->file[data.shifted], data.shift_mm, c->file[0]);
     if (j->out->roi)
         VOLT_TRY(st, done, volt_scan_roi(&it.roi, j->out->roi, seg, data.header, c->file[0]));
+    VOLT_TRY(st, done, volt_case_check_finite(c, data.image, threads));
     VOLT_TRY(st, done,
              volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->file[0], threads));
     it.header = data.header;

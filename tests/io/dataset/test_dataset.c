@@ -2,6 +2,7 @@
 #include "base/core/alloc.h"
 #include "io/dataset.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #define RAW "dataset-raw"
@@ -667,10 +668,31 @@ static void data_sets_survive_every_failed_allocation(void **state)
     assert_true(tries > 20);
 }
 
+static void values_that_are_not_finite_name_their_file(void **state)
+{
+    char *file[] = {(char *)"a_0000.nii", (char *)"a_0001.nii"};
+    volt_case c = {.id = (char *)"a", .files = 2, .file = file};
+    const volt_grid grid = volt_grid_make((int64_t[]){2, 3, 4}, 2, (double[]){1, 1, 1});
+    volt_volume *v;
+
+    (void)state;
+    assert_ok(volt_volume_create(&v, &grid, VOLT_F32));
+    memset(v->data, 0, volt_volume_bytes(v));
+    assert_ok(volt_case_check_finite(&c, v, 1));
+    ((float *)v->data)[24 + 5] = NAN;
+    ((float *)v->data)[24 + 7] = INFINITY;
+    assert_fails(volt_case_check_finite(&c, v, 1), VOLT_EDATA,
+                 "a_0001.nii is NaN or infinite in 2 voxels");
+    c.files = 1; /* of both channels */
+    assert_fails(volt_case_check_finite(&c, v, 1), VOLT_EDATA, "a_0000.nii is NaN");
+    volt_volume_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(label_values_may_be_in_quotes),
+        cmocka_unit_test(values_that_are_not_finite_name_their_file),
         cmocka_unit_test(a_raw_data_set_is_listed_and_read),
         cmocka_unit_test(channels_on_different_grids_are_refused),
         cmocka_unit_test(a_decathlon_set_with_four_dimensions_is_read),
