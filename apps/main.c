@@ -179,6 +179,8 @@ static volt_status run(int count, char **argv)
     cli_watch(&c);
     st = cli_need_threads(&c);
     if (st == VOLT_OK)
+        st = volt_comm_same(c.comm, "their commands", command->name, strlen(command->name));
+    if (st == VOLT_OK)
         st = command->run(&c);
     st = cli_conclude(&c, st);
     st = add_remedy(&c, st);

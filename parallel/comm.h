@@ -102,6 +102,8 @@ VOLT_CALL volt_comm_same(volt_comm *c, const char *what, const void *data, size_
 /* Local: tells all ranks of all communicators that this one failed, with this thread's last
  * sentence; their waits return VOLT_EPEER. Only the first failure counts. */
 VOLT_API void volt_comm_fail(volt_comm *c, volt_status st);
+/* Local: whether a failure of this or another rank has been told, as far as is known here. */
+VOLT_API bool volt_comm_has_failed(const volt_comm *c);
 
 /* Messages and bytes that this rank sent since `c` was opened, those of communicators split
  * from it included. NULL is allowed for each. */

@@ -53,18 +53,31 @@ static bool is_own(const char *sentence, const char *own)
     return *own && length > end && strcmp(sentence + length - end, own) == 0;
 }
 
+/* Whether this rank has told the others of a failure that they did not have themselves, as they
+ * have those of the command line. */
+static bool failed_alone(const cli *c, volt_status st)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "rank %d (", volt_comm_rank(c->comm));
+    return st != VOLT_EINVAL && st != VOLT_ECANCELLED &&
+           strncmp(volt_last_error(), name, strlen(name)) == 0;
+}
+
 volt_status cli_conclude(cli *c, volt_status st)
 {
     const volt_status mine = st;
     char own[1024];
-    bool speaks;
+    bool speaks, told;
 
     if (!c->comm)
         return st;
     snprintf(own, sizeof own, "%s", volt_last_error());
+    told = volt_comm_has_failed(c->comm);
     st = volt_comm_conclude(c->comm, st, &speaks);
     c->silent = !speaks;
-    if (st == mine && (is_own(volt_last_error(), own) || st == VOLT_ECANCELLED))
+    if (st == mine && !(told && failed_alone(c, st)) &&
+        (is_own(volt_last_error(), own) || st == VOLT_ECANCELLED))
         volt_set_last_error(own); /* what all ranks failed with */
     return st;
 }

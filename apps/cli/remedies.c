@@ -48,6 +48,8 @@ static const struct {
      "'volt dataset show' describes a data set"},
     {" splits scans over ", "--ranks",
      "--ranks N makes N ranks of this process, mpirun -n N starts them as processes"},
+    {", but there %s %d; the nearest that ", "--ranks",
+     "--ranks N makes N ranks of this process, mpirun -n N starts them as processes"},
     {", but no mesh says how", "--mesh", "give --mesh"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
@@ -357,12 +358,34 @@ done:
 
 /* ---- ranks ---- */
 
+/* Fails unless all ranks have the recipe of rank 0; names the first setting that differs. */
+static volt_status compare_recipes(volt_train_ranks *r, const char *text)
+{
+    char where[128], *first = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_strdup(&first, text));
+    VOLT_TRY(st, done, volt_train_ranks_share_text(r, &first));
+    if (volt_json_texts_differ(where, sizeof where, first, text))
+        st = volt_fail(VOLT_EINVAL, "its recipe differs from that of rank 0 in '%s'", where);
+    st = volt_train_ranks_agree(r, st);
+done:
+    volt_free(first);
+    return st;
+}
+
 /* Fails unless all ranks were asked for the same. */
 static volt_status compare_requests(volt_session *s)
 {
     const volt_train_recipe asked = recipe_from_request(s);
     const volt_train_options *o = s->options;
-    const int64_t numbers[] = {o->resume, o->change_length, o->loader_threads != 0, o->givens};
+    const struct {
+        const char *what;
+        int64_t value;
+    } choices[] = {{"whether to resume", o->resume},
+                   {"whether to change the run's length", o->change_length},
+                   {"whether a number of loader threads was given", o->loader_threads != 0},
+                   {"which settings were given", o->givens}};
     const char *mesh = o->mesh ? o->mesh : "";
     volt_train_ranks *r = &s->ranks;
     char *text = NULL;
@@ -383,9 +406,11 @@ static volt_status compare_requests(volt_session *s)
     VOLT_TRY(st, done,
              volt_train_ranks_same(r, "the list of cases", &asked.cases, sizeof asked.cases));
     VOLT_TRY(st, done, volt_train_ranks_same(r, "the seed", &asked.seed, sizeof asked.seed));
-    VOLT_TRY(st, done, volt_train_ranks_same(r, "the recipe", text, strlen(text) + 1));
+    VOLT_TRY(st, done, compare_recipes(r, text));
     VOLT_TRY(st, done, volt_train_ranks_same(r, "the mesh", mesh, strlen(mesh) + 1));
-    st = volt_train_ranks_same(r, "the options", numbers, sizeof numbers);
+    for (size_t i = 0; i < sizeof choices / sizeof *choices && st == VOLT_OK; i++)
+        st = volt_train_ranks_same(r, choices[i].what, &choices[i].value,
+                                   sizeof choices[i].value);
 done:
     volt_free(text);
     return st;

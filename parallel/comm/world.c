@@ -178,6 +178,11 @@ void volt_comm_fail(volt_comm *c, volt_status st)
     volt_set_last_error(sentence);
 }
 
+bool volt_comm_has_failed(const volt_comm *c)
+{
+    return c && volt_board_look(c->world->board) != NULL;
+}
+
 /* ---- the end of a process ---- */
 
 void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user)

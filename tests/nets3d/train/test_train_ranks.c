@@ -408,7 +408,7 @@ static void ranks_that_disagree_are_told(void **state)
     } c[] = {{change_seed, "ranks 0 and 2 differ in the seed"},
              {change_cases, "ranks 0 and 1 differ in the list of cases"},
              {change_mesh, "ranks 0 and 1 differ in the mesh"},
-             {change_recipe, "ranks 0 and 1 differ in the recipe"}};
+             {change_recipe, "its recipe differs from that of rank 0 in 'lr'"}};
     volt_recipe recipe;
     volt_train_options o = rank_options(&recipe, 1, 2);
 
