@@ -100,11 +100,15 @@ static bool read_quantity(double *out, const char *text, size_t length,
 
 static volt_status read_memory(size_t *out, const char *text)
 {
-    static const quantity_unit units[] = {{"", 1e9},          {"G", 1e9},
-                                          {"GB", 1e9},        {"M", 1e6},
-                                          {"MB", 1e6},        {"T", 1e12},
-                                          {"TB", 1e12},       {"GiB", 1073741824.0},
-                                          {"MiB", 1048576.0}, {"TiB", 1099511627776.0}};
+    static const quantity_unit units[] = {{"G", 1e9},
+                                          {"GB", 1e9},
+                                          {"M", 1e6},
+                                          {"MB", 1e6},
+                                          {"T", 1e12},
+                                          {"TB", 1e12},
+                                          {"GiB", 1073741824.0},
+                                          {"MiB", 1048576.0},
+                                          {"TiB", 1099511627776.0}};
     double bytes;
 
     if (!read_quantity(&bytes, text, strlen(text), units, sizeof units / sizeof *units) ||

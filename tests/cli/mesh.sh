@@ -53,7 +53,7 @@ out_has '"best":null'
 for size in 80G 80GB 80GiB 500000M '80 G' 1.5T; do
     mesh 0 "$SCRATCH/run" --ranks 2 --rate 10 "--memory=$size"
 done
-for size in x 0 0G -1G 80Q 80X G 1e30G nan inf ''; do
+for size in x 0 80 1e9 0G -1G 80Q 80X G 1e30G nan inf ''; do
     mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 "--memory=$size"
     err_one_line
 done
