@@ -70,7 +70,7 @@ static int64_t announced(const scaling_task *task, const volt_program *p)
     volt_program_memory m;
 
     volt_program_memory_of(p, &m);
-    return (int64_t)(m.total +
+    return (int64_t)(m.total + m.messages +
                      volt_optimizer_bytes(sgd.kind, volt_graph_learned_elements(task->graph)));
 }
 
